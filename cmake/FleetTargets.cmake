@@ -1,0 +1,28 @@
+# fleet_library(NAME SOURCES … DEPS …)      a layer's static library, target fleet_NAME
+# fleet_test(NAME SOURCES … DEPS … [LABELS …]) a GoogleTest binary, target NAME_test, found by ctest
+# fleet_binary(NAME SOURCES … DEPS …)       a program
+function(fleet_library name)
+  cmake_parse_arguments(arg "HEAVY" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(fleet_${name} STATIC ${arg_SOURCES})
+  target_include_directories(fleet_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(fleet_${name} PUBLIC ${arg_DEPS} PRIVATE fleet_warnings ${arg_PRIVATE_DEPS})
+  if(arg_HEAVY)
+    set_target_properties(fleet_${name} PROPERTIES JOB_POOL_COMPILE heavy)
+  endif()
+endfunction()
+
+function(fleet_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${name}_test ${arg_SOURCES})
+  target_link_libraries(${name}_test PRIVATE ${arg_DEPS} fleet_warnings GTest::gtest GTest::gmock
+    GTest::gtest_main)
+  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300
+    LABELS "${arg_LABELS}")
+  set_property(GLOBAL APPEND PROPERTY FLEET_TESTS ${name}_test)
+endfunction()
+
+function(fleet_binary name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} fleet_warnings)
+endfunction()

@@ -1,0 +1,24 @@
+#pragma once
+
+// Durations and byte sizes as users write them.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace fleet {
+
+// "10s", "1m30s", "250ms", "2h"; a bare number, fractions allowed, is seconds.
+// INVALID_ARGUMENT for anything else, for negative and for infinite values.
+absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
+
+// The shortest form that ParseDuration reads back: "1m30s", "250ms".
+std::string FormatDuration(absl::Duration duration);
+
+// "1024", "64K", "1.5G" (base 1024; K, M, G, T) in bytes. INVALID_ARGUMENT otherwise.
+absl::StatusOr<int64_t> ParseBytes(std::string_view text);
+
+}  // namespace fleet

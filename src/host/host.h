@@ -1,0 +1,125 @@
+#pragma once
+
+// The machine fleetd runs on, as the agent sees it: systemd, the unit directory, the journal.
+// host/systemd/ implements it over D-Bus; the simulator and tests replace it. All of it belongs to
+// the machine loop: calls and callbacks happen in that thread only, callbacks never inside the call.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace fleet::host {
+
+// A unit as systemd reports it (org.freedesktop.systemd1(5)).
+struct UnitStatus {
+  std::string name;
+  std::string load_state;    // "loaded", "not-found", "bad-setting", "error", "masked"
+  std::string active_state;  // "active", "inactive", "failed", "activating", …
+  std::string sub_state;
+  bool operator==(const UnitStatus&) const = default;
+};
+
+// How a job ended: "done", "canceled", "timeout", "failed", "dependency", "skipped" as systemd says.
+using JobCallback = absl::AnyInvocable<void(absl::StatusOr<std::string>)>;
+using DoneCallback = absl::AnyInvocable<void(absl::Status)>;
+template <typename T>
+using Callback = absl::AnyInvocable<void(absl::StatusOr<T>)>;
+
+class Systemd {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // A unit's state changed. For all units of this systemd, not just ours; cheap to ignore.
+    virtual void OnUnitChanged(const UnitStatus& status) = 0;
+    // systemd forgot the unit (unloaded it).
+    virtual void OnUnitRemoved(const std::string& name) = 0;
+    // The connection was made (again), or systemd reloaded: signals may be lost, list again.
+    virtual void OnResync() = 0;
+  };
+
+  virtual ~Systemd() = default;
+
+  // REQUIRES: called once, before anything else. The listener outlives this object.
+  virtual void SetListener(Listener* listener) = 0;
+
+  // Jobs, mode "replace"; many may be in flight. `done` has the job's result once it has ended, or
+  // an error if it could not be queued (NOT_FOUND: no such unit; UNAVAILABLE: systemd not reached;
+  // FAILED_PRECONDITION: masked or broken unit file, with systemd's message).
+  virtual void Start(const std::string& unit, JobCallback done) = 0;
+  virtual void Stop(const std::string& unit, JobCallback done) = 0;
+
+  // OK if there is no such unit.
+  virtual void ResetFailed(const std::string& unit, DoneCallback done) = 0;
+  virtual void Reload(DoneCallback done) = 0;  // daemon-reload
+
+  // Makes or removes the links of [Install], at run time only. A reload is needed afterwards.
+  virtual void Enable(std::vector<std::string> units, DoneCallback done) = 0;
+  virtual void Disable(std::vector<std::string> units, DoneCallback done) = 0;
+
+  // All units that systemd has loaded.
+  virtual void ListUnits(Callback<std::vector<UnitStatus>> done) = 0;
+  // One unit, loading it if need be: load_state says whether its file is readable.
+  virtual void GetUnit(const std::string& unit, Callback<UnitStatus> done) = 0;
+  // True if the file on disk differs from what systemd has loaded (NeedDaemonReload).
+  virtual void NeedsReload(const std::string& unit, Callback<bool> done) = 0;
+  // systemd's Result property of a unit that failed ("exit-code", "timeout", "signal", …).
+  virtual void GetResult(const std::string& unit, Callback<std::string> done) = 0;
+};
+
+// What the agent remembers of a unit beside its text.
+struct UnitNote {
+  std::string uid;
+  int64_t generation = 0;
+  std::string content_hash;
+  bool started = false;  // this generation has been started (and need not be again)
+  bool enabled = false;  // its [Install] links were made
+  int64_t restarts = 0;
+  bool operator==(const UnitNote&) const = default;
+};
+
+struct InstalledUnit {
+  std::string name;
+  UnitNote note;
+  std::string text;
+};
+
+// Unit files on this machine (`units_directory`), their notes, and the links that make systemd see
+// them. Each change is atomic (temporary file, rename). Synchronous: the directory is on /run.
+class UnitDirectory {
+ public:
+  virtual ~UnitDirectory() = default;
+  // Everything installed. A note or text that cannot be read is skipped and reported in the log.
+  virtual absl::StatusOr<std::vector<InstalledUnit>> List() = 0;
+  // Note first, then text, then the link: a crash in between leaves something List() shows.
+  virtual absl::Status Install(const InstalledUnit& unit) = 0;
+  virtual absl::Status WriteNote(const std::string& name, const UnitNote& note) = 0;
+  // Removes link, text and note. OK if there is none.
+  virtual absl::Status Remove(const std::string& name) = 0;
+};
+
+class Journal {
+ public:
+  virtual ~Journal() = default;
+  // The last `lines` messages of the unit's current or last invocation, one a line, at most 4 KiB.
+  virtual std::string Tail(const std::string& unit, int lines) = 0;
+};
+
+// Facts of this machine that its record reports.
+struct MachineFacts {
+  std::string machine_id;  // content of /etc/machine-id, 32 hex digits
+  std::string boot_id;
+  std::string hostname;
+  std::string default_address;  // of the interface with the default route, or the first one
+  int64_t milli_cores = 0;
+  int64_t memory_bytes = 0;
+};
+// Read at each call. NOT_FOUND or INVALID_ARGUMENT naming the file that is missing or broken.
+absl::StatusOr<MachineFacts> ReadMachineFacts();
+
+}  // namespace fleet::host

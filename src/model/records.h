@@ -1,0 +1,125 @@
+#pragma once
+
+// The records of docs/architecture.md, "What is stored", as pure values. registry/ turns them into
+// protobuf and back. Each keeps the fields it does not know in `unknown`, so that rewriting a record
+// of a newer version loses nothing.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "model/requirements.h"
+#include "model/unit_file.h"
+
+namespace fleet {
+
+enum class DesiredState { kInactive, kLoaded, kLaunched };
+std::string_view ToString(DesiredState state);  // "inactive", "loaded", "launched"
+std::optional<DesiredState> ParseDesiredState(std::string_view text);
+
+// units/<name>
+struct UnitRecord {
+  std::string uid;  // new whenever the name is created
+  DesiredState desired = DesiredState::kInactive;
+  std::string content_hash;
+  int64_t restarts = 0;  // counts the restarts asked for; each is a new generation
+  std::string refusal;   // why the engine has not placed it; empty otherwise
+  std::string unknown;
+
+  bool operator==(const UnitRecord&) const = default;
+};
+
+// contents/<sha256>
+struct Content {
+  std::shared_ptr<const UnitFile> file;  // never null
+};
+
+// settings/<machine>
+struct MachineSettings {
+  std::map<std::string, std::string> set_metadata;
+  std::vector<std::string> removed_metadata;  // sorted
+  std::string unknown;
+
+  bool operator==(const MachineSettings&) const = default;
+};
+
+enum class AssignmentState { kLoaded, kLaunched, kGone };
+std::string_view ToString(AssignmentState state);
+
+// assignments/<machine>/<name>
+struct Assignment {
+  std::string uid;
+  int64_t generation = 0;
+  std::string content_hash;
+  AssignmentState state = AssignmentState::kLoaded;
+  int64_t restarts = 0;      // of the unit record this generation answers
+  std::string next_machine;  // of a tombstone: the target reserved for the unit
+  std::string unknown;
+
+  bool operator==(const Assignment&) const = default;
+};
+
+// machines/<machine>; lives as long as the agent's lease
+struct MachineRecord {
+  std::string address;   // public_ip
+  std::string hostname;
+  std::map<std::string, std::string> metadata;  // of its configuration
+  int64_t milli_cores = 0;
+  int64_t memory_bytes = 0;
+  std::string version;
+  std::string boot_id;
+  std::string token;     // of the installation, tells two machines with one id apart
+  bool leaving = false;  // its units are being stopped, it will not come back with this lease
+  std::vector<std::string> api_endpoints;  // "http://10.0.0.1:49153"
+  std::string unknown;
+
+  bool operator==(const MachineRecord&) const = default;
+};
+
+// states/<machine>/<name>; same lease
+struct StateReport {
+  std::string uid;
+  int64_t generation = 0;
+  std::string content_hash;
+  std::string load_state;    // as systemd says: "loaded", "not-found" …
+  std::string active_state;  // "active", "inactive", "failed", "activating" …
+  std::string sub_state;     // "running", "dead" …
+  bool gone = false;         // this (uid, generation) has stopped and is removed from the machine
+  bool settled = false;      // the agent has done what the assignment asks (load, start, stop)
+  std::string result;        // systemd's Result when it failed: "exit-code", or the agent's error
+  std::string log_tail;      // the last lines of the journal when it failed to start; at most 4 KiB
+  std::string unknown;
+
+  bool operator==(const StateReport&) const = default;
+};
+
+// leader
+struct LeaderRecord {
+  std::string machine;
+  std::string epoch;
+  std::string unknown;
+
+  bool operator==(const LeaderRecord&) const = default;
+};
+
+// One thing that happened, within events/<epoch>/<seq>.
+struct EventEntry {
+  std::string kind;  // "placed", "moved", "stopped", "refused", "lost", "adopted", …
+  std::string unit;
+  std::string machine;
+  std::string reason;
+
+  bool operator==(const EventEntry&) const = default;
+};
+
+struct EventRecord {
+  absl::Time time;
+  std::vector<EventEntry> entries;
+};
+
+}  // namespace fleet
