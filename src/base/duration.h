@@ -16,7 +16,7 @@ namespace fleet {
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // The shortest form that ParseDuration reads back: "1m30s", "250ms".
-std::string FormatDuration(absl::Duration duration);
+std::string DurationText(absl::Duration duration);
 
 // "1024", "64K", "1.5G" (base 1024; K, M, G, T) in bytes. INVALID_ARGUMENT otherwise.
 absl::StatusOr<int64_t> ParseBytes(std::string_view text);

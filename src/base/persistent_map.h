@@ -3,11 +3,11 @@
 // An ordered map whose copies share their content: once frozen it is cheap to copy, and a copy
 // never sees later changes of the original. It is what the mirror's snapshots are made of.
 //
-// Two levels: a vector of chunks, each a sorted vector that copies share. Freeze() ends the right to
-// change chunks in place: the next change copies the chunk it touches, once. (A chunk carries the
-// edit it belongs to; counting references would not order another thread's reads before the write.)
-// A frozen map may be read and copied from any thread while nobody changes that same object;
-// copying one that is not frozen copies everything.
+// Two levels: a vector of chunks, each a sorted vector that copies share. Freeze() ends the right
+// to change chunks in place: the next change copies the chunk it touches, once. (A chunk carries
+// the edit it belongs to; counting references would not order another thread's reads before the
+// write.) A frozen map may be read and copied from any thread while nobody changes that same
+// object; copying one that is not frozen copies everything.
 
 #include <algorithm>
 #include <atomic>

@@ -1,0 +1,40 @@
+#include "base/duration.h"
+
+#include <gtest/gtest.h>
+
+namespace fleet {
+namespace {
+
+TEST(Duration, ReadsUnitsAndBareSeconds) {
+  EXPECT_EQ(*ParseDuration("10s"), absl::Seconds(10));
+  EXPECT_EQ(*ParseDuration("1m30s"), absl::Seconds(90));
+  EXPECT_EQ(*ParseDuration("250ms"), absl::Milliseconds(250));
+  EXPECT_EQ(*ParseDuration("2.5"), absl::Milliseconds(2500));
+}
+
+TEST(Duration, RefusesWhatIsNotASpanOfTime) {
+  for (const char* text : {"", "soon", "-1s", "-3", "inf", "10 apples", "1e400"}) {
+    EXPECT_EQ(ParseDuration(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+}
+
+TEST(Duration, WritesWhatItReads) {
+  EXPECT_EQ(DurationText(absl::Seconds(90)), "1m30s");
+  EXPECT_EQ(*ParseDuration(DurationText(absl::Milliseconds(1500))), absl::Milliseconds(1500));
+}
+
+TEST(Bytes, ReadsBase1024Suffixes) {
+  EXPECT_EQ(*ParseBytes("1024"), 1024);
+  EXPECT_EQ(*ParseBytes("64K"), 65536);
+  EXPECT_EQ(*ParseBytes("1.5G"), 1610612736);
+  EXPECT_EQ(*ParseBytes("1T"), int64_t{1} << 40);
+}
+
+TEST(Bytes, RefusesOtherText) {
+  for (const char* text : {"", "K", "-1", "1KB", "nan", "99999999999T"}) {
+    EXPECT_EQ(ParseBytes(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+}
+
+}  // namespace
+}  // namespace fleet
