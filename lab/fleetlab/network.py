@@ -1,0 +1,110 @@
+"""The lab's private bridge, its subnet, and partitions (packets dropped, links left up)."""
+import fcntl
+import json
+import os
+import zlib
+
+from . import layout as names
+from .errors import LabError
+from .process import run
+
+_NETWORK = "10.213"
+ETCD_HOSTS = (1, 2, 3)
+
+
+def create_bridge(layout):
+    """Makes the bridge on a free subnet and returns the subnet.
+
+    The kernel is the register of subnets: one is taken when an interface has an address in it.
+    The lock makes looking and taking one step.
+    """
+    os.makedirs(names.DATA_BASE, exist_ok=True)
+    lock = os.open(names.DATA_BASE, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subnet = _free_subnet(layout.name)
+        batch = [f"link add {layout.bridge} type bridge stp_state 0 forward_delay 0 "
+                 "mcast_snooping 0"]
+        batch += [f"addr add {names.address(subnet, host)}/24 dev {layout.bridge}"
+                  for host in ETCD_HOSTS]
+        batch.append(f"link set {layout.bridge} up")
+        run(["ip", "-batch", "-"], input="\n".join(batch) + "\n")
+        return subnet
+    finally:
+        os.close(lock)
+
+
+def _free_subnet(name):
+    taken = set()
+    for link in json.loads(run(["ip", "-j", "-4", "addr"]).stdout or "[]"):
+        for address in link.get("addr_info", []):
+            if address.get("local", "").startswith(_NETWORK + "."):
+                taken.add(int(address["local"].split(".")[2]))
+    for route in json.loads(run(["ip", "-j", "-4", "route"]).stdout or "[]"):
+        if route.get("dst", "").startswith(_NETWORK + "."):
+            taken.add(int(route["dst"].split(".")[2]))
+    first = zlib.crc32(name.encode())
+    for step in range(254):
+        number = 1 + (first + step) % 254
+        if number not in taken:
+            return f"{_NETWORK}.{number}.0/24"
+    raise LabError(f"all subnets of {_NETWORK}.0.0/16 are in use; `lab list` shows the labs")
+
+
+def links():
+    return os.listdir("/sys/class/net")
+
+
+def is_up(layout):
+    return layout.bridge in links()
+
+
+def delete_link(name):
+    run(["ip", "link", "del", name], check=False)
+
+
+def cut_link(name):
+    """Takes the host's end of a machine's cable out, so that no goodbye gets through."""
+    run(["ip", "link", "set", name, "down"], check=False)
+
+
+def delete_all(layout):
+    """Removes every interface and rule of the lab, by their names."""
+    machines = f"vb-{layout.tag}m"
+    for link in links():
+        if link.startswith(machines) or link == layout.bridge:
+            delete_link(link)
+    run(["nft", "delete", "table", "bridge", layout.table], check=False)
+
+
+def apply_partitions(layout, subnet, partitions):
+    """Makes the rules as the state says: {machine: ["*"] or a list of peers ("etcd", "m2")}.
+
+    The rules stand on the host, beside the machine: nothing inside can tell a dropped packet
+    from a cut network. They hold across a reboot of the machine.
+    """
+    rules = []
+    for name, peers in sorted(partitions.items()):
+        machine = layout.machine_named(name)
+        if "*" in peers:
+            rules += [("in", f'iifname "{machine.veth}" drop'),
+                      ("out", f'oifname "{machine.veth}" drop')]
+            continue
+        for peer in peers:
+            where = _addresses(layout, subnet, peer)
+            rules += [("in", f'iifname "{machine.veth}" ip daddr {where} drop'),
+                      ("out", f'oifname "{machine.veth}" ip saddr {where} drop')]
+    table = f"bridge {layout.table}"
+    script = f"add table {table}\ndelete table {table}\n"
+    if rules:
+        script += f"add table {table}\n"
+        script += f"add chain {table} in {{ type filter hook prerouting priority -300; }}\n"
+        script += f"add chain {table} out {{ type filter hook postrouting priority 300; }}\n"
+        script += "".join(f"add rule {table} {chain} {rule}\n" for chain, rule in rules)
+    run(["nft", "-f", "-"], input=script)
+
+
+def _addresses(layout, subnet, peer):
+    hosts = [names.address(subnet, host) for host in ETCD_HOSTS] if peer == "etcd" \
+        else [layout.machine_named(peer).ip(subnet)]
+    return "{ " + ", ".join(hosts) + " }"
