@@ -104,6 +104,8 @@ def _up(verb):
     verb.add_argument("--bin", default=default_bin, metavar="DIR",
                       help="where fleetd and fleetctl are (default: build/release/bin)")
     verb.add_argument("--no-fleet", action="store_true", help="machines without fleetd")
+    verb.add_argument("--fleet-timeout", type=float, default=60, metavar="SECONDS",
+                      help="how long to wait for list-machines (default: 60)")
     verb.add_argument("--bind", action="append", default=[], metavar="SRC[:DST]",
                       help="a path of the host that the machines see read-write; repeatable")
     verb.add_argument("--bind-ro", action="append", default=[], metavar="SRC[:DST]",
@@ -126,6 +128,7 @@ def _do_up(options):
         "conf": _conf(options.conf),
         "bin": os.path.abspath(options.bin),
         "fleet": not options.no_fleet,
+        "fleet_timeout": options.fleet_timeout,
         "nspawn": [f"--bind={_bind(b)}" for b in options.bind]
         + [f"--bind-ro={_bind(b)}" for b in options.bind_ro] + options.nspawn,
         "packages": options.package,

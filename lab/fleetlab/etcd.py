@@ -9,6 +9,8 @@ from . import process
 from .errors import LabError
 from .process import wait_until
 
+STOP_SECONDS = 2
+
 
 class Member:
     """One member; its data lies on a real disk, so that its fsync costs what it costs."""
@@ -18,7 +20,7 @@ class Member:
         self.state = state
         self.number = number
         self.name = f"etcd{number}"
-        self.host = names.address(state["subnet"], number)
+        self.host = names.address(state["subnet"], names.ETCD_HOSTS[number - 1])
         self.endpoint = f"http://{self.host}:2379"
         self.peer = f"http://{self.host}:2380"
         self.data = os.path.join(layout.data, self.name)
@@ -100,8 +102,16 @@ def stop(chosen, number=signal.SIGTERM):
     for member in chosen:
         member.signal(signal.SIGCONT)  # a paused one would never see the other
         member.signal(number)
-    for member in chosen:
-        wait_until(f"the end of {member.name}", lambda m=member: m.pid() is None, 30)
+    try:
+        _wait_ended(chosen, STOP_SECONDS)
+    except LabError:  # the last members look in vain for somebody to hand the leadership to
+        for member in chosen:
+            member.signal(signal.SIGKILL)
+        _wait_ended(chosen, 30)
+
+
+def _wait_ended(chosen, seconds):
+    wait_until("the end of etcd", lambda: not any(member.pid() for member in chosen), seconds)
 
 
 def pause(chosen):

@@ -16,7 +16,9 @@ CACHE_BASE = os.path.join(os.path.abspath(os.environ.get("FLEET_CACHE") or "/var
 SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 CGROUP_BASE = "fleet-lab"
 MAX_MACHINES = 100
-FIRST_HOST = 11  # machine m1; .1 to .3 are the host's, for etcd
+GATEWAY_HOST = 1  # the host itself: where its SSH and fleetctl come from
+ETCD_HOSTS = (2, 3, 4)  # apart from the gateway, so that a machine can be cut from etcd alone
+FIRST_HOST = 11  # machine m1
 API_PORT = 49153
 MARK_VARIABLE = "FLEET_LAB_MARK"  # in the environment of every host process of a lab
 

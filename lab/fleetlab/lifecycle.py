@@ -10,7 +10,6 @@ from . import layout as names
 from .errors import LabError
 from .process import run, say, wait_until
 
-FLEET_SECONDS = 60
 # Tool: the Debian package that has it.
 _TOOLS = {
     "systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "ip": "iproute2",
@@ -31,11 +30,11 @@ def up(layout, wanted):
             raise LabError(f"lab '{layout.name}' is already up "
                            f"(`lab status --name {layout.name}`; `lab down` ends it)")
         _clear(layout)  # what a killed `up`, or the host's own reboot, has left
-        os.makedirs(layout.data, exist_ok=True)
         try:
             current = _build(layout, wanted, began)
         except BaseException:
             _clear(layout)
+            _rmdir(layout.data)
             raise
         current["phase"] = "up"
         state.save(layout, current)
@@ -133,7 +132,7 @@ def _wait_for_fleet(layout, current):
         try:
             wait_until(f"{each.name} to list {current['machines']} machines",
                        lambda endpoint=endpoint: _listed(fleetctl, endpoint)
-                       >= current["machines"], FLEET_SECONDS, 0.1)
+                       >= current["machines"], current["fleet_timeout"], 0.1)
         except LabError as error:
             raise LabError(f"{error}; the machines stay up for a look at them\n"
                            + _diagnosis(layout, current)) from error
@@ -171,6 +170,7 @@ def down(layout):
     rootfs.clean()
     with state.locked(layout):
         _clear(layout)
+        _rmdir(layout.data)  # the lock itself: whoever waits for it sees that it is gone
     for base in (names.RUN_BASE, names.DATA_BASE):
         _rmdir(base)
 
@@ -186,7 +186,8 @@ def _clear(layout):
         run(["umount", "--lazy", mount])
     shutil.rmtree(layout.run, ignore_errors=True)
     cgroup.remove(layout.name)
-    shutil.rmtree(layout.data, ignore_errors=True)
+    for entry in os.listdir(layout.data):
+        shutil.rmtree(os.path.join(layout.data, entry), ignore_errors=True)
 
 
 def _numbers_on_disk(layout):

@@ -40,7 +40,7 @@ def _files(layout, state, machine):
         f"{other.ip(subnet)} {other.name}\n" for other in everyone)
     network_commands = (f"addr add {machine.ip(subnet)}/24 dev host0\n"
                         "link set host0 up\n"
-                        f"route add default via {names.address(subnet, 1)}\n")
+                        f"route add default via {names.address(subnet, names.GATEWAY_HOST)}\n")
     key = layout.path("ssh", f"{machine.name}.host_key")
     return {
         "etc/machine-id": (machine.machine_id() + "\n", 0o444),
@@ -60,7 +60,7 @@ def configuration(state, machine):
     lines = []
     if state["etcd"]:
         servers = ",".join(f'"http://{names.address(subnet, host)}:2379"'
-                           for host in network.ETCD_HOSTS[:state["etcd"]])
+                           for host in names.ETCD_HOSTS[:state["etcd"]])
         lines.append(f"etcd_servers=[{servers}]")
     lines += [f"public_ip={machine.ip(subnet)}",
               f"listen=0.0.0.0:{names.API_PORT}",
@@ -170,26 +170,23 @@ def tail(path, size=2000):
 def crash(layout, machine):
     """Power loss. The cable first: SIGKILL alone lets the kernel close the TCP connections."""
     network.cut_link(machine.veth)
-    pid = process.pid_of(layout, machine.pid_file)
     leader = enter.leader(layout, machine)
     if leader:
         process.kill(leader, signal.SIGKILL)
-    elif pid:  # still starting: there is no init to kill yet
-        process.kill(pid, signal.SIGKILL)
-        for child in process.children(pid):
+    supervisor = process.pid_of(layout, machine.pid_file)
+    if supervisor:  # it must not start the machine again: a crash may hit a reboot
+        process.kill(supervisor, signal.SIGSTOP)
+        for child in process.children(supervisor):
             process.kill(child, signal.SIGKILL)
+        process.kill(supervisor, signal.SIGKILL)
     wait_off(layout, machine)
     remove_remains(machine)
 
 
 def wait_off(layout, machine, seconds=30):
     wait_until(f"the end of {machine.name}",
-               lambda: not is_powered(layout, machine) and not _has_processes(layout, machine),
-               seconds)
-
-
-def _has_processes(layout, machine):
-    return any(cgroup.pids_in(layout.name, machine.name))
+               lambda: not is_powered(layout, machine)
+               and not cgroup.pids_in(layout.name, machine.name), seconds)
 
 
 def remove_remains(machine):

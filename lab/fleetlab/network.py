@@ -9,7 +9,6 @@ from .errors import LabError
 from .process import run
 
 _NETWORK = "10.213"
-ETCD_HOSTS = (1, 2, 3)
 
 
 def create_bridge(layout):
@@ -26,7 +25,7 @@ def create_bridge(layout):
         batch = [f"link add {layout.bridge} type bridge stp_state 0 forward_delay 0 "
                  "mcast_snooping 0"]
         batch += [f"addr add {names.address(subnet, host)}/24 dev {layout.bridge}"
-                  for host in ETCD_HOSTS]
+                  for host in (names.GATEWAY_HOST, *names.ETCD_HOSTS)]
         batch.append(f"link set {layout.bridge} up")
         run(["ip", "-batch", "-"], input="\n".join(batch) + "\n")
         return subnet
@@ -105,6 +104,6 @@ def apply_partitions(layout, subnet, partitions):
 
 
 def _addresses(layout, subnet, peer):
-    hosts = [names.address(subnet, host) for host in ETCD_HOSTS] if peer == "etcd" \
+    hosts = [names.address(subnet, host) for host in names.ETCD_HOSTS] if peer == "etcd" \
         else [layout.machine_named(peer).ip(subnet)]
     return "{ " + ", ".join(hosts) + " }"
