@@ -1,0 +1,397 @@
+#include "client/api_client.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "base/status.h"
+#include "client/clock.h"
+#include "client/text.h"
+#include "nlohmann/json.hpp"
+
+namespace fleet::client {
+namespace {
+
+using nlohmann::json;
+
+constexpr absl::string_view kNotConnectedPayload = "fleet/not-connected";
+constexpr absl::Duration kKeepAliveInterval = absl::Seconds(15);
+constexpr size_t kMaxFilterBytes = 4 << 10;  // servers limit the head of a request to 8 KiB
+constexpr size_t kMaxChanges = 10'000;
+constexpr size_t kMaxBatchBytes = 32 << 20;
+// What a registry may take for one change; a big batch gets more time than a small request.
+constexpr absl::Duration kTimePerChange = absl::Milliseconds(3);
+
+absl::StatusCode CodeOf(int http) {
+  switch (http) {
+    case 400:
+    case 413:
+    case 415:
+      return absl::StatusCode::kInvalidArgument;
+    case 401:
+      return absl::StatusCode::kUnauthenticated;
+    case 403:
+      return absl::StatusCode::kPermissionDenied;
+    case 404:
+    case 410:
+      return absl::StatusCode::kNotFound;
+    case 405:
+    case 501:
+      return absl::StatusCode::kUnimplemented;
+    case 409:
+      return absl::StatusCode::kFailedPrecondition;
+    case 412:
+      return absl::StatusCode::kAborted;
+    case 429:
+      return absl::StatusCode::kResourceExhausted;
+    case 503:
+      return absl::StatusCode::kUnavailable;
+    case 504:
+      return absl::StatusCode::kDeadlineExceeded;
+    default:
+      return absl::StatusCode::kInternal;
+  }
+}
+
+absl::Status ErrorOf(const HttpResponse& response) {
+  const json body = json::parse(response.body, nullptr, false);
+  std::string message;
+  if (body.is_object() && body.contains("error")) message = StringAt(body["error"], "message");
+  if (message.empty()) message = Cat("the server answered HTTP ", response.code);
+  return {CodeOf(response.code), message};
+}
+
+int64_t NumberAt(const json& object, std::string_view key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_number_integer() ? it->get<int64_t>() : 0;
+}
+
+bool FlagAt(const json& object, std::string_view key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_boolean() && it->get<bool>();
+}
+
+std::string ToText(const UnitChange& change) {
+  json object = {{"name", change.name}};
+  if (!change.desired_state.empty()) object["desiredState"] = change.desired_state;
+  if (change.content) object["content"] = *change.content;
+  if (change.replace) object["replace"] = true;
+  if (change.force) object["force"] = true;
+  if (change.restart) object["restart"] = true;
+  if (change.destroy) object["destroy"] = true;
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::optional<WatchEvent> ToEvent(const SseEvent& sse) {
+  using Kind = WatchEvent::Kind;
+  WatchEvent event;
+  if (!ReadNumber(sse.id, event.revision)) event.revision = 0;
+  const json data = json::parse(sse.data, nullptr, false);
+  if (!data.is_object()) return std::nullopt;
+  if (sse.event == "unit") {
+    event.kind = Kind::kUnit;
+    event.unit = UnitFromJson(data);
+  } else if (sse.event == "state") {
+    event.kind = Kind::kState;
+    event.state = StateFromJson(data);
+  } else if (sse.event == "machine") {
+    event.kind = Kind::kMachine;
+    event.machine = MachineFromJson(data);
+  } else if (sse.event == "sync") {
+    event.kind = Kind::kSync;
+    if (data.contains("revision")) event.revision = NumberAt(data, "revision");
+  } else if (sse.event == "unit-removed") {
+    event.kind = Kind::kUnitRemoved;
+  } else if (sse.event == "state-removed") {
+    event.kind = Kind::kStateRemoved;
+  } else if (sse.event == "machine-removed") {
+    event.kind = Kind::kMachineRemoved;
+  } else {
+    return std::nullopt;  // of a newer server
+  }
+  event.name = StringAt(data, "name");
+  event.machine_id = StringAt(data, "machineID");
+  if (event.machine_id.empty()) event.machine_id = StringAt(data, "id");
+  return event;
+}
+
+std::string EscapeGlob(std::string_view name) {
+  std::string glob;
+  for (const char c : name) {
+    if (c == '\\' || c == '*' || c == '?' || c == '[') glob += '\\';
+    glob += c;
+  }
+  return glob;
+}
+
+std::string FilterParameters(const WatchOptions& options) {
+  std::string parameters;
+  for (const std::string& glob : options.globs) Append(parameters, "&unit=", UrlEncode(glob));
+  if (parameters.size() > kMaxFilterBytes / 2) return "";
+  if (options.names.empty()) return parameters;
+  for (const std::string& glob : CoverByGlobs(options.names, kMaxFilterBytes / 2))
+    Append(parameters, "&unit=", UrlEncode(glob));
+  return parameters;
+}
+
+}  // namespace
+
+bool IsNotConnected(const absl::Status& status) {
+  return status.GetPayload(kNotConnectedPayload).has_value();
+}
+
+std::vector<std::string> CoverByGlobs(const std::vector<std::string>& names, size_t max_bytes) {
+  size_t longest = 0;
+  for (const std::string& name : names) longest = std::max(longest, name.size());
+  for (size_t length = longest;; --length) {
+    std::set<std::string> globs;
+    size_t bytes = 0;
+    for (const std::string& name : names) {
+      std::string glob = EscapeGlob(std::string_view(name).substr(0, length));
+      if (name.size() > length) glob += '*';
+      const auto [it, added] = globs.insert(std::move(glob));
+      if (added) bytes += it->size();
+    }
+    if (bytes <= max_bytes || length == 0) return {globs.begin(), globs.end()};
+  }
+}
+
+struct ApiClient::Impl {
+  ClientOptions options;
+  size_t current = 0;  // the endpoint used last
+  std::unique_ptr<HttpConnection> connection;
+
+  absl::Time DeadlineFrom(absl::Duration extra = absl::ZeroDuration()) const {
+    return MonotonicNow() + options.request_timeout + extra;
+  }
+
+  void Trace(std::string_view line) const {
+    if (options.trace) options.trace(line);
+  }
+
+  absl::StatusOr<std::unique_ptr<HttpConnection>> Connect(const Endpoint& endpoint) const {
+    const absl::Time deadline = DeadlineFrom();
+    auto stream =
+        options.dial ? options.dial(endpoint, deadline) : Dial(endpoint, options.tls, deadline);
+    if (!stream.ok()) return stream.status();
+    return std::make_unique<HttpConnection>(*std::move(stream), endpoint.Authority());
+  }
+
+  // Calls `use` on a connection to the first endpoint that answers, beginning with the last one
+  // used. A request that may have been carried out is not sent again unless `repeatable`.
+  template <typename Result, typename Use>
+  absl::StatusOr<Result> WithConnection(bool repeatable, Use use) {
+    if (connection && connection->Reusable()) {
+      absl::StatusOr<Result> result = use(connection);
+      if (result.ok() || !repeatable) return Named(std::move(result), current);
+    }
+    connection = nullptr;
+    std::vector<std::string> errors;
+    bool connected = false;
+    for (size_t i = 0; i < options.endpoints.size(); ++i) {
+      const size_t index = (current + i) % options.endpoints.size();
+      const Endpoint& endpoint = options.endpoints[index];
+      auto fresh = Connect(endpoint);
+      if (!fresh.ok()) {
+        errors.push_back(Cat(endpoint.text, ": ", fresh.status().message()));
+        Trace(Cat("cannot connect to ", errors.back()));
+        continue;
+      }
+      Trace(Cat("connected to ", endpoint.text));
+      connected = true;
+      connection = *std::move(fresh);
+      absl::StatusOr<Result> result = use(connection);
+      if (result.ok() || !repeatable) {
+        current = index;
+        return Named(std::move(result), index);
+      }
+      errors.push_back(Cat(endpoint.text, ": ", result.status().message()));
+      connection = nullptr;
+    }
+    if (connected) return absl::UnavailableError(Join(errors, "; "));
+    absl::Status status =
+        absl::UnavailableError(Cat("cannot connect to ", Join(errors, "; "),
+                                   " (is fleetd running? --endpoint names where its API listens)"));
+    status.SetPayload(kNotConnectedPayload, absl::Cord("1"));
+    return status;
+  }
+
+  template <typename Result>
+  absl::StatusOr<Result> Named(absl::StatusOr<Result> result, size_t index) const {
+    if (result.ok()) return result;
+    return absl::Status(result.status().code(),
+                        Cat(options.endpoints[index].text, ": ", result.status().message()));
+  }
+
+  // The body of an answer below 300.
+  absl::StatusOr<std::string> Call(const HttpRequest& request,
+                                   absl::Duration extra = absl::ZeroDuration()) {
+    ASSIGN_OR_RETURN(HttpResponse response,
+                     WithConnection<HttpResponse>(
+                         request.method == "GET", [&](std::unique_ptr<HttpConnection>& used) {
+                           return used->Exchange(request, DeadlineFrom(extra));
+                         }));
+    Trace(Cat(request.method, " ", request.target, ": ", response.code, ", ", response.body.size(),
+              " bytes"));
+    if (response.code >= 300) return ErrorOf(response);
+    return std::move(response.body);
+  }
+
+  absl::StatusOr<json> CallJson(const HttpRequest& request,
+                                absl::Duration extra = absl::ZeroDuration()) {
+    ASSIGN_OR_RETURN(const std::string body, Call(request, extra));
+    json parsed = json::parse(body, nullptr, false);
+    if (!parsed.is_object())
+      return absl::InternalError(Cat(request.target, ": the answer is not a JSON object"));
+    return parsed;
+  }
+
+  // All elements of the pages of a list.
+  template <typename Entity>
+  absl::StatusOr<std::vector<Entity>> List(const std::string& path, const std::string& member,
+                                           const std::vector<std::string>& filters, bool keep_json,
+                                           Entity (*from_json)(const json&)) {
+    std::vector<Entity> entities;
+    std::string token;
+    do {
+      std::vector<std::string> query = filters;
+      query.push_back("limit=10000");
+      if (!token.empty()) query.push_back(Cat("nextPageToken=", UrlEncode(token)));
+      ASSIGN_OR_RETURN(const json page, CallJson({.target = Cat(path, "?", Join(query, "&"))}));
+      const auto elements = page.find(member);
+      if (elements != page.end() && elements->is_array()) {
+        entities.reserve(entities.size() + elements->size());
+        for (const json& element : *elements) {
+          entities.push_back(from_json(element));
+          if (keep_json)
+            entities.back().json = element.dump(-1, ' ', false, json::error_handler_t::replace);
+        }
+      }
+      token = StringAt(page, "nextPageToken");
+    } while (!token.empty());
+    return entities;
+  }
+};
+
+ApiClient::ApiClient(ClientOptions options) : impl_(std::make_unique<Impl>()) {
+  impl_->options = std::move(options);
+}
+
+ApiClient::~ApiClient() = default;
+
+absl::StatusOr<std::vector<Unit>> ApiClient::ListUnits(View view, bool keep_json) {
+  std::vector<std::string> filters;
+  if (view == View::kSummary) filters.emplace_back("view=summary");
+  return impl_->List<Unit>("/fleet/v1/units", "units", filters, keep_json, UnitFromJson);
+}
+
+absl::StatusOr<std::vector<UnitState>> ApiClient::ListStates(const std::string& unit,
+                                                             const std::string& machine,
+                                                             bool keep_json) {
+  std::vector<std::string> filters;
+  if (!machine.empty()) filters.push_back(Cat("machineID=", UrlEncode(machine)));
+  if (!unit.empty()) filters.push_back(Cat("unitName=", UrlEncode(unit)));
+  return impl_->List<UnitState>("/fleet/v1/state", "states", filters, keep_json, StateFromJson);
+}
+
+absl::StatusOr<std::vector<Machine>> ApiClient::ListMachines(bool keep_json) {
+  return impl_->List<Machine>("/fleet/v1/machines", "machines", {}, keep_json, MachineFromJson);
+}
+
+absl::StatusOr<Unit> ApiClient::GetUnit(const std::string& name, bool keep_json) {
+  ASSIGN_OR_RETURN(const json entity,
+                   impl_->CallJson({.target = "/fleet/v1/units/" + UrlEncode(name)}));
+  Unit unit = UnitFromJson(entity);
+  if (keep_json) unit.json = entity.dump(-1, ' ', false, json::error_handler_t::replace);
+  return unit;
+}
+
+absl::StatusOr<BatchAnswer> ApiClient::Batch(const std::vector<UnitChange>& changes) {
+  BatchAnswer answer;
+  for (size_t begin = 0; begin < changes.size();) {
+    std::string body = "{\"changes\":[";
+    size_t end = begin;
+    for (; end < changes.size() && end - begin < kMaxChanges; ++end) {
+      const std::string text = ToText(changes[end]);
+      if (end > begin && body.size() + text.size() > kMaxBatchBytes) break;
+      if (end > begin) body += ',';
+      body += text;
+    }
+    body += "]}";
+    auto page = impl_->CallJson({.method = "POST", .target = "/fleet/v1/batch", .body = body},
+                                kTimePerChange * static_cast<int64_t>(end - begin));
+    if (!page.ok()) {
+      if (begin == 0) return page.status();
+      return absl::Status(page.status().code(), Cat(page.status().message(), " (the first ", begin,
+                                                    " of ", changes.size(), " changes were made)"));
+    }
+    answer.revision = std::max(answer.revision, NumberAt(*page, "revision"));
+    const auto results = page->find("results");
+    if (results == page->end() || !results->is_array() || results->size() != end - begin) {
+      return absl::InternalError("POST /fleet/v1/batch: the answer has not one result per change");
+    }
+    for (const json& result : *results) {
+      answer.results.push_back({.name = StringAt(result, "name"),
+                                .code = static_cast<int>(NumberAt(result, "code")),
+                                .message = StringAt(result, "message"),
+                                .differs = FlagAt(result, "differs"),
+                                .same = FlagAt(result, "same")});
+    }
+    begin = end;
+  }
+  return answer;
+}
+
+absl::StatusOr<std::unique_ptr<WatchStream>> ApiClient::Watch(const WatchOptions& options) {
+  std::vector<std::string> resources;
+  if (options.units) resources.emplace_back("units");
+  if (options.states) resources.emplace_back("state");
+  if (options.machines) resources.emplace_back("machines");
+  std::string target = Cat("/fleet/v1/watch?resource=", Join(resources, ","));
+  target += FilterParameters(options);
+  if (options.since) Append(target, "&since=", *options.since);
+  const HttpRequest request{.target = target};
+  std::unique_ptr<HttpConnection> stream;
+  ASSIGN_OR_RETURN(const int code,
+                   impl_->WithConnection<int>(true, [&](std::unique_ptr<HttpConnection>& used) {
+                     auto opened = used->Open(request, impl_->DeadlineFrom());
+                     if (opened.ok()) stream = std::move(used);
+                     return opened;
+                   }));
+  impl_->Trace(Cat("GET ", target, ": ", code));
+  if (code == 200) return std::make_unique<WatchStream>(std::move(stream));
+  HttpResponse response{.code = code};
+  for (;;) {
+    auto bytes = stream->ReadSome(impl_->DeadlineFrom());
+    if (!bytes.ok() || !*bytes) break;
+    response.body += **bytes;
+  }
+  return ErrorOf(response);
+}
+
+WatchStream::WatchStream(std::unique_ptr<HttpConnection> connection)
+    : connection_(std::move(connection)), last_heard_(MonotonicNow()) {}
+
+absl::StatusOr<std::optional<WatchEvent>> WatchStream::Next(absl::Time deadline) {
+  for (;;) {
+    while (!pending_.empty()) {
+      std::optional<WatchEvent> event = ToEvent(pending_.back());
+      pending_.pop_back();
+      if (event) return event;
+    }
+    const absl::Time silent = last_heard_ + 3 * kKeepAliveInterval;
+    auto bytes = connection_->ReadSome(std::min(deadline, silent));
+    if (absl::IsDeadlineExceeded(bytes.status())) {
+      if (MonotonicNow() < silent) return std::nullopt;
+      return absl::UnavailableError("the server has gone silent");
+    }
+    RETURN_IF_ERROR(bytes.status());
+    if (!*bytes) return absl::UnavailableError("the server ended the stream");
+    last_heard_ = MonotonicNow();
+    pending_ = parser_.Feed(**bytes);
+    std::reverse(pending_.begin(), pending_.end());
+  }
+}
+
+}  // namespace fleet::client

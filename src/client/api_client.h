@@ -1,0 +1,143 @@
+#pragma once
+
+// Typed calls to the HTTP API (docs/api.md). Endpoints are tried in order, and the one that
+// answered is kept; a connection is used again while the server keeps it open. Used by one thread.
+//
+// Errors: the server's message with the code that its HTTP status stands for (404 NOT_FOUND, 409
+// FAILED_PRECONDITION, 503 UNAVAILABLE …). IsNotConnected() tells "no endpoint could be connected
+// to", whose message names each endpoint with its error, from an answer.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/endpoint.h"
+#include "client/entities.h"
+#include "client/http.h"
+#include "client/sse.h"
+#include "client/stream.h"
+
+namespace fleet::client {
+
+struct ClientOptions {
+  std::vector<Endpoint> endpoints;
+  absl::Duration request_timeout = absl::Seconds(3);
+  TlsFiles tls;
+  // How to reach an endpoint; Dial() when not set. (A tunnel sets it.)
+  std::function<absl::StatusOr<std::unique_ptr<Stream>>(const Endpoint&, absl::Time deadline)> dial;
+  // Called with a line about each request; for --debug.
+  std::function<void(std::string_view)> trace;
+};
+
+// One element of POST /batch. Members that are not set are not sent.
+struct UnitChange {
+  std::string name;
+  std::string desired_state;
+  std::optional<std::string> content;
+  bool replace = false;
+  bool force = false;
+  bool restart = false;
+  bool destroy = false;
+};
+
+struct UnitResult {
+  std::string name;
+  int code = 0;  // as an HTTP status; below 300: done
+  std::string message;
+  bool differs = false;  // the stored text is another one, and stayed
+  bool same = false;     // the stored text is the same
+};
+
+struct BatchAnswer {
+  int64_t revision = 0;
+  std::vector<UnitResult> results;  // in the order of the changes
+};
+
+struct WatchOptions {
+  bool units = false;
+  bool states = false;
+  bool machines = false;
+  // Filters for units and states; both empty: all. The server may send more when they are many.
+  std::vector<std::string> names;
+  std::vector<std::string> globs;
+  std::optional<int64_t> since;
+};
+
+struct WatchEvent {
+  enum class Kind {
+    kUnit,
+    kUnitRemoved,
+    kState,
+    kStateRemoved,
+    kMachine,
+    kMachineRemoved,
+    kSync,
+  };
+  Kind kind = Kind::kSync;
+  int64_t revision = 0;
+  Unit unit;               // kUnit
+  UnitState state;         // kState
+  Machine machine;         // kMachine
+  std::string name;        // of the unit in kUnitRemoved and kStateRemoved
+  std::string machine_id;  // of kStateRemoved and kMachineRemoved
+};
+
+// An open event stream; independent of the client that opened it.
+class WatchStream {
+ public:
+  explicit WatchStream(std::unique_ptr<HttpConnection> connection);
+
+  // The next event, or nullopt when `deadline` (MonotonicNow()'s clock) passes first.
+  // UNAVAILABLE when the stream has ended or nothing, not even a keep-alive comment, came for
+  // three times its interval.
+  absl::StatusOr<std::optional<WatchEvent>> Next(absl::Time deadline);
+
+ private:
+  std::unique_ptr<HttpConnection> connection_;
+  SseParser parser_;
+  std::vector<SseEvent> pending_;  // in reverse order
+  absl::Time last_heard_;
+};
+
+class ApiClient {
+ public:
+  explicit ApiClient(ClientOptions options);
+  ~ApiClient();
+  ApiClient(const ApiClient&) = delete;
+  ApiClient& operator=(const ApiClient&) = delete;
+
+  enum class View { kSummary, kFull };
+
+  // `keep_json` fills the entities' `json`.
+  absl::StatusOr<std::vector<Unit>> ListUnits(View view, bool keep_json = false);
+  absl::StatusOr<std::vector<UnitState>> ListStates(const std::string& unit = "",
+                                                    const std::string& machine = "",
+                                                    bool keep_json = false);
+  absl::StatusOr<std::vector<Machine>> ListMachines(bool keep_json = false);
+  absl::StatusOr<Unit> GetUnit(const std::string& name, bool keep_json = false);
+
+  // In requests of at most 10,000 changes and 32 MiB. An error means that changes from some request
+  // on were not answered; the message says how many were.
+  absl::StatusOr<BatchAnswer> Batch(const std::vector<UnitChange>& changes);
+
+  absl::StatusOr<std::unique_ptr<WatchStream>> Watch(const WatchOptions& options);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+bool IsNotConnected(const absl::Status& status);
+
+// Globs of at most `max_bytes` together that match at least `names`: for the `unit=` parameters of
+// a watch on many units.
+std::vector<std::string> CoverByGlobs(const std::vector<std::string>& names, size_t max_bytes);
+
+}  // namespace fleet::client

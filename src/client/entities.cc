@@ -1,0 +1,78 @@
+#include "client/entities.h"
+
+#include "nlohmann/json.hpp"
+
+namespace fleet::client {
+namespace {
+
+using nlohmann::json;
+
+const json* Find(const json& object, std::string_view key) {
+  if (!object.is_object()) return nullptr;
+  const auto it = object.find(key);
+  return it == object.end() ? nullptr : &*it;
+}
+
+UnitOnMachine StatusFromJson(const json& object) {
+  return {.machine_id = StringAt(object, "machineID"),
+          .progress = StringAt(object, "progress"),
+          .reason = StringAt(object, "reason"),
+          .load_state = StringAt(object, "systemdLoadState"),
+          .active_state = StringAt(object, "systemdActiveState"),
+          .sub_state = StringAt(object, "systemdSubState"),
+          .log_tail = StringAt(object, "logTail")};
+}
+
+}  // namespace
+
+std::string StringAt(const json& object, std::string_view key) {
+  const json* value = Find(object, key);
+  if (value == nullptr || !value->is_string()) return "";
+  return value->get_ref<const std::string&>();
+}
+
+Unit UnitFromJson(const json& object) {
+  Unit unit{.name = StringAt(object, "name"),
+            .uid = StringAt(object, "uid"),
+            .hash = StringAt(object, "hash"),
+            .content = StringAt(object, "content"),
+            .description = StringAt(object, "description"),
+            .desired_state = StringAt(object, "desiredState"),
+            .current_state = StringAt(object, "currentState"),
+            .target = StringAt(object, "target"),
+            .status = StatusFromJson(object)};
+  const json* global = Find(object, "global");
+  unit.global = global != nullptr && global->is_boolean() && global->get<bool>();
+  if (const json* machines = Find(object, "machines"); machines != nullptr) {
+    for (const json& machine : *machines) unit.machines.push_back(StatusFromJson(machine));
+  }
+  return unit;
+}
+
+UnitState StateFromJson(const json& object) {
+  return {.name = StringAt(object, "name"),
+          .hash = StringAt(object, "hash"),
+          .machine_id = StringAt(object, "machineID"),
+          .load_state = StringAt(object, "systemdLoadState"),
+          .active_state = StringAt(object, "systemdActiveState"),
+          .sub_state = StringAt(object, "systemdSubState")};
+}
+
+Machine MachineFromJson(const json& object) {
+  Machine machine{.id = StringAt(object, "id"),
+                  .primary_ip = StringAt(object, "primaryIP"),
+                  .hostname = StringAt(object, "hostname"),
+                  .version = StringAt(object, "version"),
+                  .state = StringAt(object, "state")};
+  const json* metadata = Find(object, "metadata");
+  if (metadata != nullptr && metadata->is_object()) {
+    for (const auto& [key, value] : metadata->items()) {
+      if (value.is_string()) machine.metadata[key] = value.get<std::string>();
+    }
+  }
+  const json* units = Find(object, "units");
+  if (units != nullptr && units->is_number_integer()) machine.units = units->get<int64_t>();
+  return machine;
+}
+
+}  // namespace fleet::client

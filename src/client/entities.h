@@ -1,0 +1,70 @@
+#pragma once
+
+// The API's entities (docs/api.md) as values. Members that the server leaves out are empty.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "nlohmann/json_fwd.hpp"
+
+namespace fleet::client {
+
+// What a machine's systemd says of a unit, and how far the unit is there.
+struct UnitOnMachine {
+  std::string machine_id;
+  std::string progress;  // "waiting", "pending", "reached", "failed"
+  std::string reason;
+  std::string load_state;
+  std::string active_state;
+  std::string sub_state;
+  std::string log_tail;
+};
+
+struct Unit {
+  std::string name;
+  std::string uid;
+  std::string hash;
+  std::string content;  // not in the summary view
+  std::string description;
+  std::string desired_state;
+  std::string current_state;
+  std::string target;  // the machine it is assigned to, present or not
+  bool global = false;
+  UnitOnMachine status;                 // of a unit that is not global
+  std::vector<UnitOnMachine> machines;  // of a global one
+  std::string json;                     // the entity as it came, if asked for
+};
+
+struct UnitState {
+  std::string name;
+  std::string hash;
+  std::string machine_id;
+  std::string load_state;
+  std::string active_state;
+  std::string sub_state;
+  std::string json;
+};
+
+struct Machine {
+  std::string id;
+  std::string primary_ip;
+  std::map<std::string, std::string> metadata;
+  std::string hostname;
+  std::string version;
+  std::string state;
+  int64_t units = 0;
+  std::string json;
+};
+
+Unit UnitFromJson(const nlohmann::json& json);
+UnitState StateFromJson(const nlohmann::json& json);
+Machine MachineFromJson(const nlohmann::json& json);
+
+// Empty unless `object` is an object that has the string `key`.
+std::string StringAt(const nlohmann::json& object, std::string_view key);
+
+}  // namespace fleet::client
