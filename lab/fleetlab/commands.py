@@ -2,7 +2,7 @@
 import argparse
 import os
 
-from . import keys, layout, lifecycle, report, state
+from . import containers, keys, layout, lifecycle, report, state
 from .errors import LabError
 from .main import DEFAULT_NAME
 
@@ -103,6 +103,9 @@ def _up(verb):
                       help="a line for every machine's fleet.conf; repeatable")
     verb.add_argument("--bin", default=default_bin, metavar="DIR",
                       help="where fleetd and fleetctl are (default: build/release/bin)")
+    verb.add_argument("--packaging", default=os.path.join(layout.SOURCE_DIR, "packaging"),
+                      metavar="DIR", help="where fleet.service and fleet.socket are "
+                      "(default: packaging)")
     verb.add_argument("--no-fleet", action="store_true", help="machines without fleetd")
     verb.add_argument("--fleet-timeout", type=float, default=60, metavar="SECONDS",
                       help="how long to wait for list-machines (default: 60)")
@@ -110,6 +113,8 @@ def _up(verb):
                       help="a path of the host that the machines see read-write; repeatable")
     verb.add_argument("--bind-ro", action="append", default=[], metavar="SRC[:DST]",
                       help="the same, read-only")
+    verb.add_argument("--containers", action="append", default=[], choices=containers.ENGINES,
+                      help="machines that can run containers; repeatable")
     verb.add_argument("--package", action="append", default=[], metavar="PKG",
                       help="a Debian package more in the machines' root; repeatable")
     verb.add_argument("--nspawn", action="append", default=[], metavar="OPTION",
@@ -126,6 +131,8 @@ def _do_up(options):
         "ttl": _ttl(options.ttl),
         "metadata": _metadata(lab, options),
         "conf": _conf(options.conf),
+        "packaging": os.path.abspath(options.packaging),
+        "containers": sorted(set(options.containers)),
         "bin": os.path.abspath(options.bin),
         "fleet": not options.no_fleet,
         "fleet_timeout": options.fleet_timeout,

@@ -72,6 +72,7 @@ class MachineLayout:
         self.root = os.path.join(self.dir, "root")        # where the overlay is mounted
         self.upper = os.path.join(self.dir, "upper")      # the machine's disk
         self.work = os.path.join(self.dir, "work")
+        self.storage = os.path.join(self.dir, "storage")  # of container engines
         self.console = os.path.join(self.dir, "console.log")
         self.pid_file = os.path.join(self.dir, "supervisor.pid")
         self.exit_file = os.path.join(self.dir, "exit")

@@ -1,13 +1,15 @@
 """The life of a lab and its machines: up, down, crash, boot, reboot."""
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-from . import cgroup, enter, etcd, keys, machine, network, process, rootfs, state
+from . import cgroup, containers, enter, etcd, keys, machine, network, process, rootfs, state
 from . import layout as names
 from .errors import LabError
+from .parallel import in_parallel
 from .process import run, say, wait_until
 
 # Tool: the Debian package that has it.
@@ -24,6 +26,7 @@ def up(layout, wanted):
     """Brings a lab up. `wanted` is the state file's content as the command line gave it."""
     began = time.monotonic()
     _check_host(wanted)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it cleans up, as ^C does
     with state.locked(layout):
         old = state.load(layout)
         if old and old.get("phase") == "up":
@@ -65,16 +68,16 @@ def _check_host(wanted):
         raise LabError("this host lacks Debian packages that the lab needs: install them with "
                        f"`apt-get install --no-install-recommends {' '.join(missing)}`")
     if wanted["fleet"]:
-        _check_programs(wanted["bin"])
+        _check_programs(wanted["bin"], wanted["packaging"])
 
 
-def _check_programs(directory):
+def _check_programs(directory, packaging):
     for program in ("fleetd", "fleetctl"):
         if not os.access(os.path.join(directory, program), os.X_OK):
             raise LabError(f"{directory}/{program} is not there: build it, name another place "
                            "with --bin DIR, or bring machines up without it (--no-fleet)")
     for unit in ("fleet.service", "fleet.socket"):
-        path = os.path.join(names.SOURCE_DIR, "packaging", unit)
+        path = os.path.join(packaging, unit)
         if not os.path.exists(path):
             raise LabError(f"{path} is not there (--no-fleet does without it)")
 
@@ -82,7 +85,8 @@ def _check_programs(directory):
 def _build(layout, wanted, began):
     _allow_inotify(wanted["machines"])
     current = {"name": layout.name, "phase": "starting", "partitions": {},
-               "root": rootfs.ensure(wanted["packages"]), **wanted}
+               "root": rootfs.ensure(wanted["packages"]
+                                     + containers.packages(wanted["containers"])), **wanted}
     os.makedirs(layout.run)
     run(["mount", "-t", "tmpfs", "-o", f"size={wanted['size']},mode=0755", "fleet-lab",
          layout.run])
@@ -118,11 +122,6 @@ def _allow_inotify(machines):
 
 def all_machines(layout, current):
     return [layout.machine(number) for number in range(1, current["machines"] + 1)]
-
-
-def in_parallel(items, action):
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        return list(pool.map(action, items))
 
 
 def _wait_for_fleet(layout, current):

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 
-from . import cgroup, enter, network, process
+from . import cgroup, containers, enter, network, process
 from . import layout as names
 from .errors import LabError
 from .process import run, wait_until
@@ -27,7 +27,7 @@ def prepare(layout, state, machine):
             file.write(text)
         os.chmod(full, mode)
     if state["fleet"]:
-        _install_units(machine)
+        _install_units(state, machine)
     run(["mount", "-t", "overlay", "fleet-lab", "-o",
          f"lowerdir={state['root']},upperdir={machine.upper},workdir={machine.work}",
          machine.root])
@@ -42,7 +42,9 @@ def _files(layout, state, machine):
                         "link set host0 up\n"
                         f"route add default via {names.address(subnet, names.GATEWAY_HOST)}\n")
     key = layout.path("ssh", f"{machine.name}.host_key")
+    extra = {path: (text, 0o644) for path, text in containers.files(state["containers"]).items()}
     return {
+        **extra,
         "etc/machine-id": (machine.machine_id() + "\n", 0o444),
         "etc/hostname": (machine.name + "\n", 0o644),
         "etc/hosts": (hosts, 0o644),
@@ -72,11 +74,11 @@ def configuration(state, machine):
     return "\n".join(lines + state["conf"]) + "\n"
 
 
-def _install_units(machine):
+def _install_units(state, machine):
     units = os.path.join(machine.upper, "etc/systemd/system")
     for unit, target in (("fleet.socket", "sockets.target"), ("fleet.service",
                                                               "multi-user.target")):
-        source = os.path.join(names.SOURCE_DIR, "packaging", unit)
+        source = os.path.join(state["packaging"], unit)
         wants = os.path.join(units, f"{target}.wants")
         os.makedirs(wants, exist_ok=True)
         shutil.copyfile(source, os.path.join(units, unit))
@@ -95,6 +97,7 @@ def wipe(layout, state, machine):
     run(["umount", machine.root])
     shutil.rmtree(machine.upper)
     shutil.rmtree(machine.work)
+    shutil.rmtree(machine.storage, ignore_errors=True)
     prepare(layout, state, machine)
 
 
@@ -112,7 +115,7 @@ def start(layout, state, machine):
         f"--directory={machine.root}", "--boot",
         "--network-veth", f"--network-bridge={layout.bridge}",
         "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe",
-        *binds, *state["nspawn"],
+        *binds, *containers.nspawn_options(state["containers"], machine), *state["nspawn"],
     ], machine.pid_file, machine.console)
     wait_until(f"the supervisor of {machine.name}", lambda: is_powered(layout, machine)
                or os.path.exists(machine.exit_file), 10)

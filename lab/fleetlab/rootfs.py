@@ -13,7 +13,7 @@ from .process import CLEAN_ENV, run, say
 RELEASE = "bookworm"
 PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "dbus", "openssh-server", "openssh-client",
-    "sudo", "iproute2", "iptables", "procps", "iputils-ping", "busybox", "bash", "curl",
+    "sudo", "iproute2", "iptables", "procps", "iputils-ping", "busybox-static", "bash", "curl",
     # What fleetd and fleetctl are linked against.
     "libgrpc++1.51", "libprotobuf32", "libabsl20220623", "libsqlite3-0", "libyaml-cpp0.7",
     "libfmt9", "libspdlog1.10", "libsystemd0", "libssl3", "libprometheus-cpp-core1.0",
