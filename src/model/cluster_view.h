@@ -39,6 +39,9 @@ struct ClusterView {
   PersistentMap<std::string, Stored<MachineRecord>> machines;
   PersistentMap<UnitOnMachine, Stored<StateReport>> states;
   std::optional<Stored<LeaderRecord>> leader;
+  // Records whose value cannot be read, by kind and name ("units/a.service"): neither present nor
+  // absent. Nothing is decided about a unit that has one (a newer version may have written it).
+  PersistentMap<std::string, int64_t> unreadable;
 
   // Ends this version: copies taken from now on share its content.
   void Freeze();

@@ -1,8 +1,8 @@
 #pragma once
 
 // The records of docs/architecture.md, "What is stored", as pure values. registry/ turns them into
-// protobuf and back. Each keeps the fields it does not know in `unknown`, so that rewriting a record
-// of a newer version loses nothing.
+// protobuf and back. Each keeps the fields it does not know in `unknown`, so that rewriting a
+// record of a newer version loses nothing.
 
 #include <cstdint>
 #include <map>
@@ -66,7 +66,7 @@ struct Assignment {
 
 // machines/<machine>; lives as long as the agent's lease
 struct MachineRecord {
-  std::string address;   // public_ip
+  std::string address;  // public_ip
   std::string hostname;
   std::map<std::string, std::string> metadata;  // of its configuration
   int64_t milli_cores = 0;

@@ -3,6 +3,7 @@
 // A unit file: its text as it was given, byte for byte, and its options as systemd.syntax(7) reads
 // them. Immutable once parsed; cheap to share by pointer.
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,28 +31,35 @@ class UnitFile {
 
   // Canonical text for options that came without one (API): sections in first-seen order,
   // `Name=Value` lines, a blank line between sections. INVALID_ARGUMENT for an option whose section
-  // or name is empty or has characters that cannot be written (newline, brackets, '=').
+  // or name is empty or has characters that cannot be written (newline, brackets, '='), and for one
+  // that would not read back as it is. A value may have continuation lines ("a \\\n b").
   static absl::StatusOr<UnitFile> FromOptions(std::vector<UnitOption> options);
 
   const std::string& text() const { return text_; }
   const std::string& hash() const { return hash_; }  // SHA-256 of the text, 64 hex digits
   const std::vector<UnitOption>& options() const { return options_; }
 
-  // All values of section/name in order, after list resets (an empty assignment drops those before).
+  // All values of section/name in order, after list resets (an empty assignment drops those
+  // before).
   std::vector<std::string> Values(std::string_view section, std::string_view name) const;
   // The last one, or empty.
   std::string Value(std::string_view section, std::string_view name) const;
+  // True for an empty section too.
   bool HasSection(std::string_view section) const;
   std::string Description() const { return Value("Unit", "Description"); }
 
  private:
   std::string text_;
   std::string hash_;
+  std::vector<std::string> sections_;  // as they appear; one that is opened twice appears twice
   std::vector<UnitOption> options_;
 };
 
 // Splits a value into words as systemd.syntax(7) quotes them: "a b" and 'a b' are one word, C
-// escapes outside single quotes. INVALID_ARGUMENT for a quote that is not closed.
-absl::StatusOr<std::vector<std::string>> SplitQuoted(std::string_view value);
+// escapes outside single quotes are expanded, or kept as they are (globs have a backslash of their
+// own). INVALID_ARGUMENT for a quote that is not closed and for an unknown escape.
+enum class Escapes { kExpand, kKeep };
+absl::StatusOr<std::vector<std::string>> SplitQuoted(std::string_view value,
+                                                     Escapes escapes = Escapes::kExpand);
 
 }  // namespace fleet

@@ -30,7 +30,7 @@ class UnitName {
   static absl::StatusOr<UnitName> Parse(std::string_view name);
 
   const std::string& full() const { return full_; }
-  std::string_view suffix() const;    // "service", without the dot
+  std::string_view suffix() const;  // "service", without the dot
   UnitType type() const { return type_; }
   std::string_view stem() const;      // without the suffix: "web@1" (%N)
   std::string_view prefix() const;    // before the @, or the stem (%p)

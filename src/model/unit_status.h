@@ -30,14 +30,31 @@ struct UnitStatus {
   const StateReport* report = nullptr;  // of its current assignment; owned by the view
 };
 
-// `name` must be in view.units and not global.
+// `name` must be in view.units and not global. With "live" for an assignment of the record's uid
+// that is no tombstone, and "answers" for a report of the same uid and generation:
+//   desired inactive:          reached once no assignment of the uid is left, tombstones included;
+//                              pending until then
+//   no live assignment:        waiting with the record's refusal, pending if it has none
+//   its machine is absent:     waiting (the refusal, or that the machine is gone); current inactive
+//   the assignment asks for another state, content or restart than the record: pending
+//   no report that answers, or it is not settled: pending
+//   settled, with a result or a load state not-found, bad-setting, error or masked: failed
+//   settled, asked to load:    reached when loaded and not up (active, reloading, activating,
+//                              deactivating); pending while it is up
+//   settled, asked to launch:  reached when CountsAsStarted; failed when active_state is failed or
+//                              inactive, or sub_state auto-restart; pending otherwise
+// `current` is launched if the assignment asks for that and a report that answers says that it is
+// up or CountsAsStarted; else loaded if load_state is loaded (a report of an older generation of
+// this uid is good enough for that, unless it says that it is up); else inactive.
 UnitStatus StatusOf(const ClusterView& view, const UnitName& name);
 
-// The same for a global unit on one machine, or of any (unit, machine) pair.
+// The same for a global unit on one machine, or of any (unit, machine) pair. A unit that is not in
+// view.units (any more) is to be inactive.
 UnitStatus StatusOn(const ClusterView& view, const UnitName& name, const std::string& machine);
 
-// True if systemd's states mean that a unit of this type has started: active; a oneshot that has
-// finished; a timer, socket or path that waits or listens.
+// True if systemd's states mean that a unit of this type has started: active (which a timer, socket
+// or path is while it waits or listens) or reloading; a oneshot that has finished or a service that
+// has run to its end: inactive and loaded, settled, without a result.
 bool CountsAsStarted(UnitType type, const StateReport& report);
 
 }  // namespace fleet

@@ -1,0 +1,287 @@
+#include "model/requirements.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "base/glob.h"
+#include "base/status.h"
+#include "fmt/format.h"
+#include "model/specifiers.h"
+#include "model/text.h"
+
+namespace fleet {
+namespace {
+
+constexpr std::string_view kSection = "X-Fleet";
+
+enum class Key { kConflicts, kGlobal, kMachineId, kMachineMetadata, kMachineOf, kReplaces };
+
+struct Spelling {
+  std::string_view text;
+  Key key;
+  bool current;  // false: of fleet before 0.8, read but never suggested
+};
+
+constexpr std::array<Spelling, 11> kSpellings = {{
+    {"Conflicts", Key::kConflicts, true},
+    {"Global", Key::kGlobal, true},
+    {"MachineID", Key::kMachineId, true},
+    {"MachineMetadata", Key::kMachineMetadata, true},
+    {"MachineOf", Key::kMachineOf, true},
+    {"Replaces", Key::kReplaces, true},
+    {"X-Conflicts", Key::kConflicts, false},
+    {"X-ConditionMachineID", Key::kMachineId, false},
+    {"X-ConditionMachineBootID", Key::kMachineId, false},
+    {"X-ConditionMachineOf", Key::kMachineOf, false},
+    {"X-ConditionMachineMetadata", Key::kMachineMetadata, false},
+}};
+
+std::optional<Key> FindKey(std::string_view text) {
+  for (const Spelling& spelling : kSpellings) {
+    if (spelling.text == text) return spelling.key;
+  }
+  return std::nullopt;
+}
+
+absl::Status Invalid(const UnitOption& option, std::string_view why) {
+  return absl::InvalidArgumentError(
+      fmt::format("[X-Fleet] {}={}: {}", option.name, Printable(option.value), why));
+}
+
+absl::StatusOr<bool> ParseBoolean(const UnitOption& option) {
+  const std::string text = absl::AsciiStrToLower(option.value);
+  for (const std::string_view word : {"true", "yes", "1", "on", "t", "y"}) {
+    if (text == word) return true;
+  }
+  for (const std::string_view word : {"false", "no", "0", "off", "f", "n", ""}) {
+    if (text == word) return false;
+  }
+  return Invalid(option, "not a boolean; write true or false");
+}
+
+// `value` as words with their specifiers expanded.
+absl::StatusOr<std::vector<std::string>> Words(const UnitOption& option, const UnitName& name,
+                                               Escapes escapes) {
+  auto words = SplitQuoted(option.value, escapes);
+  if (!words.ok()) return Invalid(option, MessageOf(words.status()));
+  for (std::string& word : *words) {
+    auto expanded = escapes == Escapes::kKeep ? ExpandSpecifiersInGlob(word, name)
+                                              : ExpandSpecifiers(word, name);
+    if (!expanded.ok()) return Invalid(option, MessageOf(expanded.status()));
+    word = *std::move(expanded);
+  }
+  return words;
+}
+
+absl::Status AddGlobs(const UnitOption& option, const UnitName& name,
+                      std::vector<std::string>& globs) {
+  ASSIGN_OR_RETURN(std::vector<std::string> words, Words(option, name, Escapes::kKeep));
+  for (std::string& word : words) {
+    if (absl::Status status = CheckGlob(word); !status.ok()) {
+      return Invalid(option, MessageOf(status));
+    }
+    globs.push_back(std::move(word));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddUnits(const UnitOption& option, const UnitName& name,
+                      std::vector<std::string>& units) {
+  ASSIGN_OR_RETURN(std::vector<std::string> words, Words(option, name, Escapes::kKeep));
+  for (std::string& word : words) {
+    auto unit = UnitName::Parse(word);
+    if (!unit.ok()) {
+      std::string why = MessageOf(unit.status());
+      if (UnitName::Parse(WithDefaultSuffix(word)).ok()) {
+        why += fmt::format("; did you mean {}?", WithDefaultSuffix(word));
+      }
+      return Invalid(option, why);
+    }
+    if (unit->is_template()) {
+      return Invalid(
+          option,
+          fmt::format("{} is a template, which runs nowhere; name one of its instances", word));
+    }
+    units.push_back(std::move(word));
+  }
+  return absl::OkStatus();
+}
+
+// One pair a line may contain blanks in its value; several have to be quoted.
+absl::StatusOr<std::vector<std::string>> Pairs(const UnitOption& option, const UnitName& name) {
+  if (option.value.find_first_of("\"'") != std::string::npos) {
+    return Words(option, name, Escapes::kExpand);
+  }
+  auto expanded = ExpandSpecifiers(option.value, name);
+  if (!expanded.ok()) return Invalid(option, MessageOf(expanded.status()));
+  const size_t blank = option.value.find_first_of(" \t", option.value.find('='));
+  if (blank != std::string::npos && option.value.find('=', blank) != std::string::npos) {
+    return Invalid(option,
+                   "several pairs on one line have to be quoted, each one, like "
+                   "\"zone=a\" \"disk=ssd\"");
+  }
+  return std::vector<std::string>{*std::move(expanded)};
+}
+
+absl::Status AddMetadata(const UnitOption& option, const UnitName& name,
+                         std::map<std::string, std::set<std::string>>& metadata) {
+  ASSIGN_OR_RETURN(std::vector<std::string> pairs, Pairs(option, name));
+  for (const std::string_view pair : pairs) {
+    const size_t equals = pair.find('=');
+    if (equals == std::string_view::npos) {
+      return Invalid(option, fmt::format("\"{}\" is not of the form key=value", pair));
+    }
+    const std::string_view key = Strip(pair.substr(0, equals));
+    const std::string_view value = Strip(pair.substr(equals + 1));
+    if (key.empty() || value.empty()) {
+      return Invalid(option, fmt::format("\"{}\" has no {}; write key=value", pair,
+                                         key.empty() ? "key" : "value"));
+    }
+    metadata[std::string(key)].emplace(value);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Apply(const UnitOption& option, Key key, const UnitName& name,
+                   Requirements& requirements) {
+  const bool reset = option.value.empty();
+  switch (key) {
+    case Key::kConflicts:
+      if (reset) requirements.conflicts.clear();
+      return AddGlobs(option, name, requirements.conflicts);
+    case Key::kReplaces:
+      if (reset) requirements.replaces.clear();
+      return AddGlobs(option, name, requirements.replaces);
+    case Key::kMachineOf:
+      if (reset) requirements.machine_of.clear();
+      return AddUnits(option, name, requirements.machine_of);
+    case Key::kMachineMetadata:
+      if (reset) {
+        requirements.metadata.clear();
+        return absl::OkStatus();
+      }
+      return AddMetadata(option, name, requirements.metadata);
+    case Key::kMachineId: {
+      ASSIGN_OR_RETURN(std::vector<std::string> words, Words(option, name, Escapes::kExpand));
+      if (words.size() > 1) return Invalid(option, "more than one machine id");
+      requirements.machine_id = reset || words.empty() ? "" : std::move(words[0]);
+      return absl::OkStatus();
+    }
+    case Key::kGlobal: {
+      ASSIGN_OR_RETURN(requirements.global, ParseBoolean(option));
+      return absl::OkStatus();
+    }
+  }
+  return absl::OkStatus();
+}
+
+void SortUnique(std::vector<std::string>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+absl::Status CheckTogether(const Requirements& requirements) {
+  const auto exclude = [](std::string_view a, std::string_view b) {
+    return absl::InvalidArgumentError(
+        fmt::format("[X-Fleet] {}= and {}= cannot be combined in one unit", a, b));
+  };
+  if (requirements.global) {
+    if (!requirements.machine_id.empty()) return exclude("Global", "MachineID");
+    if (!requirements.machine_of.empty()) return exclude("Global", "MachineOf");
+    if (!requirements.replaces.empty()) return exclude("Global", "Replaces");
+  }
+  if (!requirements.replaces.empty() && !requirements.conflicts.empty()) {
+    return exclude("Replaces", "Conflicts");
+  }
+  return absl::OkStatus();
+}
+
+// Levenshtein's distance, letters compared in lower case.
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const bool same = absl::ascii_tolower(static_cast<unsigned char>(a[i])) ==
+                        absl::ascii_tolower(static_cast<unsigned char>(b[j]));
+      const size_t changed = diagonal + (same ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string Suggestion(std::string_view unknown) {
+  std::string_view best;
+  size_t best_distance = unknown.size();
+  std::vector<std::string_view> known;
+  for (const Spelling& spelling : kSpellings) {
+    if (!spelling.current) continue;
+    known.push_back(spelling.text);
+    const size_t distance = EditDistance(unknown, spelling.text);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = spelling.text;
+    }
+  }
+  if (!best.empty() && best_distance <= best.size() / 2) {
+    return fmt::format("did you mean \"{}\"?", best);
+  }
+  return fmt::format("known keys are {}.", fmt::join(known, ", "));
+}
+
+absl::Status CheckKeysAreKnown(const UnitFile& file, const UnitName& name) {
+  for (const UnitOption& option : file.options()) {
+    if (option.section != kSection) {
+      if (absl::AsciiStrToLower(option.section) != "x-fleet") continue;
+      return absl::InvalidArgumentError(fmt::format(
+          "{}: unknown section [{}], did you mean [X-Fleet]? To submit it as it is, use --force",
+          name.full(), option.section));
+    }
+    if (FindKey(option.name)) continue;
+    return absl::InvalidArgumentError(
+        fmt::format("{}: unknown key \"{}\" in [X-Fleet], {} To submit it as it is, use --force",
+                    name.full(), Printable(option.name), Suggestion(option.name)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Requirements> ParseRequirements(const UnitFile& file, const UnitName& name) {
+  // A template never runs; its keys are read as one of its instances would have them.
+  UnitName reader = name;
+  if (name.is_template()) {
+    ASSIGN_OR_RETURN(reader,
+                     UnitName::Parse(fmt::format("{}@instance.{}", name.prefix(), name.suffix())));
+  }
+  Requirements requirements;
+  for (const UnitOption& option : file.options()) {
+    if (option.section != kSection) continue;
+    const std::optional<Key> key = FindKey(option.name);
+    if (!key) continue;
+    RETURN_IF_ERROR(Apply(option, *key, reader, requirements));
+  }
+  SortUnique(requirements.machine_of);
+  SortUnique(requirements.conflicts);
+  SortUnique(requirements.replaces);
+  RETURN_IF_ERROR(CheckTogether(requirements));
+  return requirements;
+}
+
+absl::Status CheckForSubmit(const UnitFile& file, const UnitName& name, bool force) {
+  if (!force) RETURN_IF_ERROR(CheckKeysAreKnown(file, name));
+  auto requirements = ParseRequirements(file, name);
+  if (requirements.ok()) return absl::OkStatus();
+  return absl::Status(requirements.status().code(),
+                      fmt::format("{}: {}", name.full(), MessageOf(requirements.status())));
+}
+
+}  // namespace fleet
