@@ -2,29 +2,25 @@
 
 // The machine fleetd runs on, as the agent sees it: systemd, the unit directory, the journal.
 // host/systemd/ implements it over D-Bus; the simulator and tests replace it. All of it belongs to
-// the machine loop: calls and callbacks happen in that thread only, callbacks never inside the call.
+// the machine loop: calls and callbacks happen in that thread only, callbacks never inside the
+// call.
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/local_unit.h"
 
 namespace fleet::host {
 
-// A unit as systemd reports it (org.freedesktop.systemd1(5)).
-struct UnitStatus {
-  std::string name;
-  std::string load_state;    // "loaded", "not-found", "bad-setting", "error", "masked"
-  std::string active_state;  // "active", "inactive", "failed", "activating", …
-  std::string sub_state;
-  bool operator==(const UnitStatus&) const = default;
-};
-
-// How a job ended: "done", "canceled", "timeout", "failed", "dependency", "skipped" as systemd says.
+// How a job ended: "done", "canceled", "timeout", "failed", "dependency", "skipped" as systemd
+// says.
 using JobCallback = absl::AnyInvocable<void(absl::StatusOr<std::string>)>;
 using DoneCallback = absl::AnyInvocable<void(absl::Status)>;
 template <typename T>
@@ -35,6 +31,9 @@ class Systemd {
   class Listener {
    public:
     virtual ~Listener() = default;
+    // False for a unit of no interest: its signals are dropped before they are read. ListUnits and
+    // GetUnit answer about all units.
+    virtual bool Watches(std::string_view /*unit*/) const { return true; }
     // A unit's state changed. For all units of this systemd, not just ours; cheap to ignore.
     virtual void OnUnitChanged(const UnitStatus& status) = 0;
     // systemd forgot the unit (unloaded it).
@@ -70,23 +69,6 @@ class Systemd {
   virtual void NeedsReload(const std::string& unit, Callback<bool> done) = 0;
   // systemd's Result property of a unit that failed ("exit-code", "timeout", "signal", …).
   virtual void GetResult(const std::string& unit, Callback<std::string> done) = 0;
-};
-
-// What the agent remembers of a unit beside its text.
-struct UnitNote {
-  std::string uid;
-  int64_t generation = 0;
-  std::string content_hash;
-  bool started = false;  // this generation has been started (and need not be again)
-  bool enabled = false;  // its [Install] links were made
-  int64_t restarts = 0;
-  bool operator==(const UnitNote&) const = default;
-};
-
-struct InstalledUnit {
-  std::string name;
-  UnitNote note;
-  std::string text;
 };
 
 // Unit files on this machine (`units_directory`), their notes, and the links that make systemd see

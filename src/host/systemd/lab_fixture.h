@@ -1,0 +1,97 @@
+#pragma once
+
+// For tests against a real systemd as PID 1, inside a machine of the lab: a machine loop in its own
+// thread, the systemd connection and the unit directory on it, and what systemd signalled.
+// The test's thread asks and waits; units are removed again at the end of each test.
+
+#include <condition_variable>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/loop.h"
+#include "gtest/gtest.h"
+#include "host/host.h"
+#include "host/systemd/systemd_bus.h"
+#include "host/unit_directory.h"
+
+namespace fleet::host {
+
+constexpr char kLabUnits[] = "/run/fleet-host-test/units";
+
+class SystemdTest : public testing::Test, private Systemd::Listener {
+ protected:
+  explicit SystemdTest(SystemdOptions options = {}) : options_(options) {}
+  void SetUp() override;
+  void TearDown() override;
+
+  // Asks in the loop's thread and waits for the answer. Fails the test after a minute.
+  template <typename T>
+  T Ask(const std::function<void(std::function<void(T)>)>& ask) {
+    auto answer = std::make_shared<std::promise<T>>();
+    std::future<T> future = answer->get_future();
+    loop_->Post([ask, answer] { ask([answer](T value) { answer->set_value(std::move(value)); }); });
+    if (future.wait_for(std::chrono::minutes(1)) != std::future_status::ready) {
+      ADD_FAILURE() << "no answer within a minute";
+      std::abort();  // the answer may still come, to a frame that is gone
+    }
+    return future.get();
+  }
+
+  absl::StatusOr<std::string> Start(const std::string& unit);
+  absl::StatusOr<std::string> Stop(const std::string& unit);
+  absl::Status ResetFailed(const std::string& unit);
+  absl::Status Reload();
+  absl::Status Enable(std::vector<std::string> units);
+  absl::Status Disable(std::vector<std::string> units);
+  absl::StatusOr<std::vector<UnitStatus>> ListUnits();
+  absl::StatusOr<UnitStatus> GetUnit(const std::string& unit);
+  absl::StatusOr<bool> NeedsReload(const std::string& unit);
+  absl::StatusOr<std::string> GetResult(const std::string& unit);
+
+  // Starts or stops all of them at once; results in the order of the units.
+  std::vector<absl::StatusOr<std::string>> StartAll(const std::vector<std::string>& units);
+  std::vector<absl::StatusOr<std::string>> StopAll(const std::vector<std::string>& units);
+
+  // Writes and links a unit; it is stopped and removed at the end of the test.
+  void Install(const std::string& unit, const std::string& text);
+  void Uninstall(const std::string& unit);
+
+  // Waits for something that signals bring about. Fails the test after a minute.
+  void WaitUntil(const std::function<bool()>& reached, const std::string& what);
+  // What was signalled about a unit since the test began, "active/sub" each.
+  std::vector<std::string> Signalled(const std::string& unit);
+  bool WasRemoved(const std::string& unit);
+  int Resyncs();
+
+  // The output of a shell command in this machine, without the last line break.
+  static std::string Shell(const std::string& command);
+
+  FileUnitDirectory directory_{kLabUnits, "/run/systemd/system"};
+
+ private:
+  void OnUnitChanged(const UnitStatus& status) override;
+  void OnUnitRemoved(const std::string& name) override;
+  void OnResync() override;
+
+  SystemdOptions options_;
+  std::unique_ptr<Loop> loop_;
+  std::unique_ptr<Systemd> systemd_;
+  std::thread thread_;
+  std::set<std::string> installed_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<UnitStatus> signals_;  // guarded by mutex_
+  std::set<std::string> removed_;    // guarded by mutex_
+  int resyncs_ = 0;                  // guarded by mutex_
+};
+
+}  // namespace fleet::host
