@@ -116,13 +116,14 @@ std::optional<WatchEvent> ToEvent(const SseEvent& sse) {
   return event;
 }
 
-std::string EscapeGlob(std::string_view name) {
+// A glob for all names that begin with `prefix`.
+std::string PrefixGlob(std::string_view prefix) {
   std::string glob;
-  for (const char c : name) {
+  for (const char c : prefix) {
     if (c == '\\' || c == '*' || c == '?' || c == '[') glob += '\\';
     glob += c;
   }
-  return glob;
+  return glob + '*';
 }
 
 std::string FilterParameters(const WatchOptions& options) {
@@ -148,8 +149,8 @@ std::vector<std::string> CoverByGlobs(const std::vector<std::string>& names, siz
     std::set<std::string> globs;
     size_t bytes = 0;
     for (const std::string& name : names) {
-      std::string glob = EscapeGlob(std::string_view(name).substr(0, length));
-      if (name.size() > length) glob += '*';
+      std::string glob =
+          name.size() > length ? PrefixGlob(std::string_view(name).substr(0, length)) : name;
       const auto [it, added] = globs.insert(std::move(glob));
       if (added) bytes += it->size();
     }

@@ -28,6 +28,20 @@ absl::Status Broken(std::string_view what, int error) {
   return absl::UnavailableError(Cat(what, ": ", std::strerror(error)));
 }
 
+absl::Status SendBy(int fd, std::string_view bytes, absl::Time deadline) {
+  while (!bytes.empty()) {
+    const ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(n));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return Broken("the connection broke", errno);
+    RETURN_IF_ERROR(WaitFor(fd, POLLOUT, deadline));
+  }
+  return absl::OkStatus();
+}
+
 class SocketStream : public Stream {
  public:
   explicit SocketStream(int fd) : fd_(fd) {}
@@ -50,17 +64,7 @@ class SocketStream : public Stream {
   }
 
   absl::Status Write(std::string_view bytes, absl::Time deadline) override {
-    while (!bytes.empty()) {
-      const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-      if (n >= 0) {
-        bytes.remove_prefix(static_cast<size_t>(n));
-        continue;
-      }
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) return Broken("the connection broke", errno);
-      RETURN_IF_ERROR(WaitFor(fd_, POLLOUT, deadline));
-    }
-    return absl::OkStatus();
+    return SendBy(fd_, bytes, deadline);
   }
 
   bool Idle() const override {
@@ -100,25 +104,6 @@ absl::Status ConnectBy(int fd, const sockaddr* address, socklen_t size, absl::Ti
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> ConnectUnix(const std::string& path, absl::Time deadline) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    return absl::UnavailableError(
-        Cat("the path is longer than ", sizeof(address.sun_path) - 1, " bytes"));
-  }
-  std::copy(path.begin(), path.end(), address.sun_path);
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return absl::UnavailableError(std::strerror(errno));
-  absl::Status status =
-      ConnectBy(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address), deadline);
-  if (!status.ok()) {
-    close(fd);
-    return status;
-  }
-  return fd;
-}
-
 absl::StatusOr<int> ConnectTcp(const Endpoint& endpoint, absl::Time deadline) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -148,6 +133,29 @@ absl::StatusOr<int> ConnectTcp(const Endpoint& endpoint, absl::Time deadline) {
 }
 
 }  // namespace
+
+absl::StatusOr<int> ConnectUnix(const std::string& path, absl::Time deadline) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return absl::UnavailableError(
+        Cat("the path is longer than ", sizeof(address.sun_path) - 1, " bytes"));
+  }
+  std::copy(path.begin(), path.end(), address.sun_path);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return absl::UnavailableError(std::strerror(errno));
+  absl::Status status =
+      ConnectBy(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address), deadline);
+  if (!status.ok()) {
+    close(fd);
+    return status;
+  }
+  return fd;
+}
+
+absl::Status SendAll(int fd, std::string_view bytes) {
+  return SendBy(fd, bytes, absl::InfiniteFuture());
+}
 
 absl::Status WaitFor(int fd, short events, absl::Time deadline) {
   for (;;) {

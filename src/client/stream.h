@@ -50,6 +50,11 @@ absl::StatusOr<std::unique_ptr<Stream>> DialCommand(const std::vector<std::strin
 absl::StatusOr<std::unique_ptr<Stream>> StartTls(int fd, const std::string& host,
                                                  const TlsFiles& tls, absl::Time deadline);
 
+// A connected, non-blocking unix socket, which the caller closes.
+absl::StatusOr<int> ConnectUnix(const std::string& path, absl::Time deadline);
+// All of `bytes`, however long it takes.
+absl::Status SendAll(int fd, std::string_view bytes);
+
 // Waits for `events` (poll(2)) on `fd`. DEADLINE_EXCEEDED when they did not come in time.
 absl::Status WaitFor(int fd, short events, absl::Time deadline);
 

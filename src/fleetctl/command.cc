@@ -1,0 +1,191 @@
+#include "fleetctl/command.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "client/text.h"
+#include "fleetctl/exit_code.h"
+#include "fleetctl/help.h"
+#include "fleetctl/tunnel.h"
+
+namespace fleet::fleetctl {
+namespace {
+
+absl::StatusOr<client::ClientOptions> OptionsFrom(const Flags& flags,
+                                                  const Environment& environment) {
+  client::ClientOptions options;
+  const std::string driver = ToLower(flags.Text("driver"));
+  if (driver == "etcd") {
+    return absl::UnimplementedError(
+        "--driver=etcd is not supported by this fleetctl; point --endpoint at a fleetd's API");
+  }
+  if (driver != "api")
+    return UsageError(Cat("--driver is API or etcd, not \"", flags.Text("driver"), "\""));
+  auto endpoints = client::ParseEndpoints(flags.Text("endpoint"));
+  if (!endpoints.ok()) return UsageError(MessageOf(endpoints.status()));
+  options.endpoints = *std::move(endpoints);
+  ASSIGN_OR_RETURN(options.request_timeout, flags.Duration("request-timeout"));
+  options.tls = {.ca_file = flags.Text("ca-file"),
+                 .cert_file = flags.Text("cert-file"),
+                 .key_file = flags.Text("key-file")};
+  if (flags.On("debug")) {
+    options.trace = [err = environment.err](std::string_view line) {
+      *err << "DEBUG: " << line << "\n";
+    };
+  }
+  return options;
+}
+
+// The first word that is no flag: the command. Flags before it may have values, so the word is
+// looked for with the global flags' table.
+size_t CommandIndex(const std::vector<std::string>& arguments) {
+  const Flags globals(GlobalFlags());
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view word = arguments[i];
+    if (word == "--") return i + 1;
+    if (word.size() < 2 || word[0] != '-') return i;
+    if (word.find('=') != std::string_view::npos) continue;
+    std::string_view name = word;
+    name.remove_prefix(name.find_first_not_of('-'));
+    const FlagSpec* spec = globals.Find(name);
+    if (spec != nullptr && !spec->value.empty()) ++i;
+  }
+  return arguments.size();
+}
+
+int FailedUsage(const Environment& environment, const absl::Status& status,
+                std::string_view command) {
+  *environment.err << "Error: " << MessageOf(status) << "\n";
+  const int code = ExitCodeOf(status);
+  if (code == kUsage) {
+    *environment.err << (command.empty() ? std::string("\"fleetctl help\" lists the commands.\n")
+                                         : Cat("\"fleetctl help ", command, "\" shows its use.\n"));
+  }
+  return code;
+}
+
+absl::Status CheckCount(const Command& command, size_t count) {
+  if (std::cmp_less(count, command.min_arguments)) {
+    return UsageError(Cat(command.name, " needs ", command.arguments));
+  }
+  if (command.max_arguments >= 0 && std::cmp_greater(count, command.max_arguments)) {
+    return UsageError(command.max_arguments == 0
+                          ? Cat(command.name, " takes no arguments")
+                          : Cat(command.name, " takes at most ", command.max_arguments,
+                                command.max_arguments == 1 ? " argument" : " arguments"));
+  }
+  return absl::OkStatus();
+}
+
+int RunCommand(const Command& command, std::vector<std::string> rest,
+               const Environment& environment) {
+  std::vector<FlagSpec> specs = command.flags;
+  for (const FlagSpec& global : GlobalFlags()) {
+    // A command's own flag of the same name or letter hides the global one's.
+    FlagSpec spec = global;
+    bool hidden = false;
+    for (const FlagSpec& own : command.flags) {
+      hidden = hidden || own.name == spec.name;
+      if (own.letter == spec.letter) spec.letter = 0;
+    }
+    if (!hidden) specs.push_back(spec);
+  }
+  auto parsed = ParseFlags(std::move(specs), rest, command.stop_after);
+  if (!parsed.ok()) return FailedUsage(environment, parsed.status(), command.name);
+  if (absl::Status status = ApplyEnvironment(parsed->flags, environment.variables); !status.ok())
+    return FailedUsage(environment, status, command.name);
+  if (parsed->flags.On("help")) {
+    *environment.out << CommandHelp(command);
+    return kDone;
+  }
+  if (parsed->flags.On("version")) {
+    *environment.out << VersionLine();
+    return kDone;
+  }
+  for (const std::string_view name : parsed->ignored)
+    *environment.err << "Notice: --" << name << " has no effect.\n";
+  if (absl::Status status = CheckCount(command, parsed->arguments.size()); !status.ok())
+    return FailedUsage(environment, status, command.name);
+  auto options = OptionsFrom(parsed->flags, environment);
+  if (!options.ok()) return FailedUsage(environment, options.status(), command.name);
+  if (absl::Status status = SetUpTunnel(parsed->flags, environment, *options); !status.ok())
+    return FailedUsage(environment, status, command.name);
+  Session session(environment, *std::move(parsed), *std::move(options));
+  return command.run(session);
+}
+
+}  // namespace
+
+std::vector<FlagSpec> GlobalFlags() {
+  return {
+      {"endpoint", 0, "URL[,URL…]", "unix:///var/run/fleet.sock",
+       "where fleetd's API listens: unix:///path, http://host:port or https://host:port; tried in "
+       "order"},
+      {"driver", 0, "API|etcd", "API", "how to reach the cluster"},
+      {"etcd-key-prefix", 0, "PREFIX", "/fleet/", "with --driver=etcd: where the registry is"},
+      {"ca-file", 0, "FILE", "", "certificates that the server's has to be signed by"},
+      {"cert-file", 0, "FILE", "", "client certificate"},
+      {"key-file", 0, "FILE", "", "the client certificate's key"},
+      {"tunnel", 0, "HOST[:PORT]", "", "reach the API and the machines through this SSH host"},
+      {"ssh-username", 0, "NAME", "core", "user to log in as"},
+      {"ssh-timeout", 0, "DURATION", "10", "for making an SSH connection"},
+      {"known-hosts-file", 0, "FILE", "~/.fleetctl/known_hosts", "host keys that were accepted"},
+      {"strict-host-key-checking", 0, "BOOL", "true", "ask before an unknown host key is accepted"},
+      {"request-timeout", 0, "DURATION", "3", "for each request to the API"},
+      {"debug", 0, "", "", "print each request on stderr"},
+      {"version", 'v', "", "", "print the version"},
+      {"help", 'h', "", "", "print this help, or a command's"},
+      {.name = "etcd-cafile", .value = "FILE", .ignored = true},
+      {.name = "etcd-certfile", .value = "FILE", .ignored = true},
+      {.name = "etcd-keyfile", .value = "FILE", .ignored = true},
+      {.name = "experimental-api", .ignored = true},
+      {.name = "sign", .ignored = true},
+  };
+}
+
+const std::vector<Command>& Commands() {
+  static const std::vector<Command>* const kCommands = new std::vector<Command>{
+      CatCommand(),          DestroyCommand(),       FdForwardCommand(), HelpCommand(),
+      ListMachinesCommand(), ListUnitFilesCommand(), ListUnitsCommand(), LoadCommand(),
+      RestartCommand(),      StartCommand(),         StopCommand(),      SubmitCommand(),
+      UnloadCommand(),       VerifyCommand(),        VersionCommand(),
+  };
+  return *kCommands;
+}
+
+absl::StatusOr<const Command*> FindCommand(std::string_view word) {
+  std::vector<const Command*> matches;
+  std::vector<std::string_view> names;
+  for (const Command& command : Commands()) {
+    names.push_back(command.name);
+    if (command.name == word) return &command;
+    if (command.name.starts_with(word)) matches.push_back(&command);
+  }
+  if (matches.size() == 1) return matches[0];
+  if (matches.size() > 1) {
+    std::vector<std::string_view> candidates;
+    for (const Command* match : matches) candidates.push_back(match->name);
+    return UsageError(Cat("\"", word, "\" may be ", Join(candidates, ", ")));
+  }
+  std::string message = Cat("unknown command \"", word, "\"");
+  if (const std::string_view nearest = Nearest(word, names); !nearest.empty())
+    Append(message, ", did you mean \"", nearest, "\"?");
+  return UsageError(message);
+}
+
+int Run(const std::vector<std::string>& arguments, const Environment& environment) {
+  const size_t index = CommandIndex(arguments);
+  if (index >= arguments.size()) {
+    auto parsed = ParseFlags(GlobalFlags(), arguments);
+    if (!parsed.ok()) return FailedUsage(environment, parsed.status(), "");
+    *environment.out << (parsed->flags.On("version") ? VersionLine() : OverallHelp());
+    return kDone;
+  }
+  const auto command = FindCommand(arguments[index]);
+  if (!command.ok()) return FailedUsage(environment, command.status(), "");
+  std::vector<std::string> rest = arguments;
+  rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(index));
+  return RunCommand(**command, std::move(rest), environment);
+}
+
+}  // namespace fleet::fleetctl

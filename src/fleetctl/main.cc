@@ -1,0 +1,29 @@
+#include <unistd.h>
+
+#include <csignal>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fleetctl/command.h"
+
+int main(int argc, char** argv) {
+  // A reader that has seen enough (`| head`) ends the program quietly; sockets use MSG_NOSIGNAL.
+  std::ios::sync_with_stdio(false);
+  fleet::fleetctl::Environment environment{.in = &std::cin,
+                                           .out = &std::cout,
+                                           .err = &std::cerr,
+                                           .terminal = isatty(STDOUT_FILENO) == 1};
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view entry = *variable;
+    const size_t equals = entry.find('=');
+    if (equals == std::string_view::npos) continue;
+    environment.variables[std::string(entry.substr(0, equals))] =
+        std::string(entry.substr(equals + 1));
+  }
+  const int code =
+      fleet::fleetctl::Run(std::vector<std::string>(argv + 1, argv + argc), environment);
+  std::cout.flush();
+  return code;
+}

@@ -1,0 +1,62 @@
+#pragma once
+
+// What a command runs with: its flags, where its output goes, and the API, connected to when first
+// used. One per process; used by one thread.
+
+#include <functional>
+#include <istream>
+#include <map>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "client/api_client.h"
+#include "fleetctl/flags.h"
+
+namespace fleet::fleetctl {
+
+// What a process gets from outside; replaced in tests.
+struct Environment {
+  std::map<std::string, std::string> variables;
+  std::istream* in = nullptr;
+  std::ostream* out = nullptr;
+  std::ostream* err = nullptr;
+  bool terminal = false;  // `out` is one
+  std::string machine_id_file = "/etc/machine-id";
+};
+
+class Session {
+ public:
+  Session(Environment environment, Parsed parsed, client::ClientOptions options);
+
+  const Flags& flags() const { return parsed_.flags; }
+  const std::vector<std::string>& arguments() const { return parsed_.arguments; }
+  std::ostream& out() const { return *environment_.out; }
+  std::ostream& err() const { return *environment_.err; }
+  const Environment& environment() const { return environment_; }
+  client::ApiClient& api();
+
+  // "ID.../IP" (whole with --full where a command has it); the machines are read once, when first
+  // needed, and again for an id that is not among them.
+  std::string LabelOf(const std::string& machine_id);
+  // Nullptr if there is no such machine, or they cannot be read. Valid until the next call.
+  const client::Machine* FindMachine(const std::string& machine_id);
+
+  // This machine's id, or empty.
+  std::string LocalMachineId() const;
+
+  // Prints an error on stderr, and returns its exit code.
+  int Fail(const absl::Status& status) const;
+
+ private:
+  Environment environment_;
+  Parsed parsed_;
+  client::ClientOptions options_;
+  std::unique_ptr<client::ApiClient> api_;
+  std::map<std::string, client::Machine> machines_;
+};
+
+}  // namespace fleet::fleetctl

@@ -1,0 +1,84 @@
+#pragma once
+
+// Decides when units have reached what was asked for. Pure: it is fed with what the API says and
+// with the time, and gives outcomes. Fed only with what is at least as new as the request.
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "client/entities.h"
+
+namespace fleet::fleetctl {
+
+enum class Goal { kLaunched, kLoaded, kInactive, kDestroyed };
+std::string_view ToString(Goal goal);  // "launched", "loaded", "inactive", "destroyed"
+
+struct Outcome {
+  enum class Kind {
+    kDone,
+    kGlobal,      // is not waited for
+    kFailed,      // `reason`, `log_tail`
+    kWaiting,     // no eligible machine: `reason`
+    kVanished,    // destroyed by someone else
+    kRedirected,  // someone else wants another state: `reason` is that state
+    kTimedOut,    // `reason` says how far it got
+  };
+  std::string name;
+  Kind kind = Kind::kDone;
+  std::string machine_id;
+  std::string reason;
+  std::string log_tail;
+};
+
+class Waiter {
+ public:
+  // A unit counts as started when it has not failed this long after its job has ended.
+  static constexpr absl::Duration kWindow = absl::Milliseconds(100);
+
+  Waiter(Goal goal, const std::vector<std::string>& names);
+
+  // A complete picture of the units (states: for kDestroyed), which replaces what was known.
+  void OnSnapshot(const std::vector<client::Unit>& units,
+                  const std::vector<client::UnitState>& states, absl::Time now);
+  void OnUnit(const client::Unit& unit, absl::Time now);
+  void OnUnitRemoved(const std::string& name, absl::Time now);
+  void OnState(const client::UnitState& state);
+  void OnStateRemoved(const std::string& name, const std::string& machine_id, absl::Time now);
+  void OnTime(absl::Time now);
+  // Everything that is not done has timed out.
+  void OnTimeout();
+
+  // The outcomes since the last call, in the order they came about.
+  std::vector<Outcome> TakeOutcomes();
+  bool done() const { return open_ == 0; }
+  // When OnTime() has something to do; InfiniteFuture if it has not.
+  absl::Time next_wakeup() const { return wakeup_; }
+
+ private:
+  struct Target {
+    bool closed = false;   // has an outcome that is final
+    bool holding = false;  // reached, within the window
+    absl::Time reached_at;
+    bool reported = false;           // kDone was given; it may still fail within the batch's window
+    bool present = true;             // kDestroyed: the unit is registered
+    std::set<std::string> machines;  // kDestroyed: where it has a state
+    client::Unit last;
+  };
+
+  void Judge(const std::string& name, Target& target, const client::Unit& unit, absl::Time now);
+  void CheckDestroyed(const std::string& name, Target& target);
+  void Close(const std::string& name, Target& target, Outcome outcome);
+
+  Goal goal_;
+  std::map<std::string, Target> targets_;
+  size_t open_ = 0;
+  absl::Time wakeup_ = absl::InfiniteFuture();  // may be too early
+  std::vector<Outcome> outcomes_;
+};
+
+}  // namespace fleet::fleetctl
