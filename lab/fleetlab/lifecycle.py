@@ -214,11 +214,12 @@ def _rmdir(path):
 
 
 def crash(layout, name):
-    current = state.require(layout)
-    each = state.machine(layout, current, name)
-    if not machine.is_powered(layout, each):
-        raise LabError(f"{name} is not running", enter.NOT_RUNNING)
-    machine.crash(layout, each)
+    state.require(layout)
+    with state.locked(layout):
+        each = state.machine(layout, state.require(layout), name)
+        if not machine.is_powered(layout, each):
+            raise LabError(f"{name} is not running", enter.NOT_RUNNING)
+        machine.crash(layout, each)
 
 
 def boot(layout, name, wipe=False):

@@ -182,8 +182,16 @@ def crash(layout, machine):
         for child in process.children(supervisor):
             process.kill(child, signal.SIGKILL)
         process.kill(supervisor, signal.SIGKILL)
-    wait_off(layout, machine)
+    wait_until(f"the end of {machine.name}", lambda: _kill_rest(layout, machine), 30)
     remove_remains(machine)
+
+
+def _kill_rest(layout, machine):
+    """A machine that was only starting has no PID 1 yet that would take the others along."""
+    rest = cgroup.pids_in(layout.name, machine.name)
+    for pid in rest:
+        process.kill(pid, signal.SIGKILL)
+    return not rest and not is_powered(layout, machine)
 
 
 def wait_off(layout, machine, seconds=30):

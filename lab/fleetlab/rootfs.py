@@ -15,9 +15,11 @@ PACKAGES = [
     "systemd", "systemd-sysv", "libpam-systemd", "dbus", "openssh-server", "openssh-client",
     "sudo", "iproute2", "iptables", "procps", "iputils-ping", "busybox-static", "bash", "curl",
     # What fleetd and fleetctl are linked against.
-    "libgrpc++1.51", "libprotobuf32", "libabsl20220623", "libsqlite3-0", "libyaml-cpp0.7",
-    "libfmt9", "libspdlog1.10", "libsystemd0", "libssl3", "libprometheus-cpp-core1.0",
-    "libprometheus-cpp-pull1.0",
+    "libgrpc++1.51", "libprotobuf32", "libprotobuf-lite32", "libabsl20220623",
+    "libsqlite3-0", "libyaml-cpp0.7", "libfmt9", "libspdlog1.10", "libsystemd0", "libssl3",
+    "libprometheus-cpp-core1.0", "libprometheus-cpp-pull1.0",
+    # The same built with -fsanitize=.
+    "libasan8", "libubsan1", "libtsan2",
 ]
 # Each would only cost time at boot, or wake up in the middle of a test.
 MASKED = [

@@ -309,6 +309,22 @@ def test_reboot_returns_when_the_machine_is_back(lab):
     assert lab("ssh", "m1", "hostname").stdout == "m1\n"
 
 
+@pytest.mark.parametrize("verb", ["reboot", "boot"])
+def test_power_may_be_lost_in_the_middle_of_a_boot(lab, verb):
+    pid = lab.machine("m2")["pid"]
+    if verb == "boot":
+        lab("crash", "m2")
+    coming = subprocess.Popen([LAB, verb, "--name", lab.name, "m2"], stderr=subprocess.DEVNULL)
+    eventually(lambda: lab.machine("m2")["state"] != "crashed"
+               and lab.machine("m2")["pid"] != pid)
+    lab("crash", "m2")
+    coming.kill()
+    coming.wait()
+    assert lab.machine("m2")["state"] == "crashed"
+    lab("boot", "m2")
+    assert lab.inside("m2", "systemctl", "is-system-running").stdout == "running\n"
+
+
 def test_poweroff_is_not_a_crash(lab):
     lab("poweroff", "m1")
     assert lab.machine("m1")["state"] == "off"
