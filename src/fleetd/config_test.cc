@@ -325,6 +325,22 @@ TEST(Config, EveryKeyHasANameOfItsOwnADocumentationAndAReadableDefault) {
   }
 }
 
+// The file that is shipped, its commented settings taken as if they were set.
+TEST(Config, TheShippedFileShowsEveryKeyAndIsAccepted) {
+  std::ifstream file(FLEET_PACKAGING_DIR "/fleet.conf");
+  ASSERT_TRUE(file);
+  std::string settings;
+  for (std::string line; std::getline(file, line);) {
+    const bool setting = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    if (setting) absl::StrAppend(&settings, line.substr(1), "\n");
+  }
+  const auto loaded = ParseConfig(settings, kPath, {});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  for (const ConfigKey& key : ConfigKeys()) {
+    EXPECT_NE(loaded->origins.contains(std::string(key.name)), key.ignored) << key.name;
+  }
+}
+
 TEST(Config, TellsWhatOnlyARestartChanges) {
   const Config running = Parse("metadata=a=1\nverbosity=0\nagent_ttl=10s");
   const Config reread = Parse("metadata=a=2\nverbosity=1\nagent_ttl=20s\ndisable_watches=true");
