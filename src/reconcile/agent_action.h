@@ -1,0 +1,68 @@
+#pragma once
+
+// What the agent's decisions ask of its shell. Each is answered by one call of the reconciler's
+// On…() of the same name, except Report and WriteNote.
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/local_unit.h"
+#include "model/records.h"
+
+namespace fleet::reconcile {
+
+// The text of a unit file is needed.
+struct FetchContent {
+  std::string hash;
+};
+struct InstallUnit {
+  host::InstalledUnit unit;
+};
+struct WriteNote {
+  std::string unit;
+  host::UnitNote note;
+};
+struct RemoveUnit {
+  std::string unit;
+};
+struct StartUnit {
+  std::string unit;
+};
+struct StopUnit {
+  std::string unit;
+};
+struct ResetFailed {
+  std::string unit;
+};
+// Does systemd have another version of the file loaded?
+struct CheckReload {
+  std::string unit;
+};
+struct LoadUnit {
+  std::string unit;
+};
+// Why has it failed? (systemd's result, the last lines of its journal)
+struct Diagnose {
+  std::string unit;
+};
+struct EnableUnits {
+  std::vector<std::string> units;
+};
+struct DisableUnits {
+  std::vector<std::string> units;
+};
+struct ReloadSystemd {};
+
+using AgentAction =
+    std::variant<FetchContent, InstallUnit, WriteNote, RemoveUnit, StartUnit, StopUnit, ResetFailed,
+                 CheckReload, LoadUnit, Diagnose, EnableUnits, DisableUnits, ReloadSystemd>;
+
+// A write to states/<machine>/<unit>; without a report the record is deleted.
+struct StateWrite {
+  std::string unit;
+  std::optional<StateReport> report;
+};
+
+}  // namespace fleet::reconcile

@@ -1,0 +1,607 @@
+#include "reconcile/agent_reconciler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace fleet::reconcile {
+
+namespace {
+
+constexpr absl::Duration kRetryDelay = absl::Seconds(2);
+constexpr double kReportBurst = 5;
+constexpr absl::Duration kReportInterval = absl::Seconds(5);
+
+bool IsStopped(const host::UnitStatus& status) {
+  return status.active_state.empty() || status.active_state == "inactive" ||
+         status.active_state == "failed";
+}
+
+bool HasFailed(const host::UnitStatus& status) {
+  return status.active_state == "failed" || status.sub_state == "auto-restart";
+}
+
+bool Wants(const std::optional<Assignment>& assignment, AssignmentState state) {
+  return assignment && assignment->state == state;
+}
+
+}  // namespace
+
+void AgentReconciler::Adopt(const std::vector<host::InstalledUnit>& installed) {
+  for (const host::InstalledUnit& one : installed) {
+    Unit& unit = units_[one.name];
+    unit.note = one.note;
+    unit.written_note = one.note;
+    unit.status.name = one.name;
+    const auto file = UnitFile::Parse(one.text);
+    unit.has_install_section = file.ok() && file->HasSection("Install");
+    Touch(one.name);
+  }
+}
+
+void AgentReconciler::OnUnitList(const std::vector<host::UnitStatus>& units) {
+  std::set<std::string> listed;
+  for (const host::UnitStatus& status : units) {
+    if (!units_.contains(status.name)) continue;
+    listed.insert(status.name);
+    OnUnitChanged(status);
+  }
+  for (auto& [name, unit] : units_) {
+    if (!listed.contains(name)) OnUnitRemoved(name);
+  }
+  if (!std::exchange(units_listed_, true)) {
+    for (const auto& [name, unit] : units_) Touch(name);
+  }
+}
+
+void AgentReconciler::Apply(Unit& unit, const host::UnitStatus& status) {
+  const bool had_failed = HasFailed(unit.status);
+  unit.status = status;
+  if (HasFailed(status) && !had_failed) unit.diagnose = true;
+  if (status.active_state == "active") {
+    unit.result.clear();
+    unit.log_tail.clear();
+  }
+}
+
+void AgentReconciler::OnUnitChanged(const host::UnitStatus& status) {
+  const auto it = units_.find(status.name);
+  if (it == units_.end()) return;
+  host::UnitStatus merged = status;
+  if (merged.load_state.empty()) merged.load_state = it->second.status.load_state;
+  if (merged == it->second.status) return;
+  Apply(it->second, merged);
+  Touch(status.name);
+}
+
+void AgentReconciler::OnUnitRemoved(const std::string& name) {
+  const auto it = units_.find(name);
+  if (it == units_.end()) return;
+  // systemd has unloaded a stopped unit; the file that we linked is still there for it to read.
+  host::UnitStatus& status = it->second.status;
+  if (IsStopped(status) && status.active_state != "failed" && !status.active_state.empty()) return;
+  status.active_state = "inactive";
+  status.sub_state = "dead";
+  Touch(name);
+}
+
+void AgentReconciler::OnAssignments(const std::map<std::string, Assignment>& all) {
+  for (auto& [name, unit] : units_) {
+    if (!all.contains(name)) OnAssignment(name, std::nullopt);
+  }
+  for (const auto& [name, assignment] : all) OnAssignment(name, assignment);
+  to_stop_first_.clear();
+  for (const auto& [name, unit] : units_) {
+    if (Wants(unit.assignment, AssignmentState::kGone) && unit.note &&
+        unit.note->uid == unit.assignment->uid) {
+      to_stop_first_.insert(name);
+    }
+    Touch(name);
+  }
+  assignments_read_ = true;
+}
+
+void AgentReconciler::OnAssignment(const std::string& name,
+                                   const std::optional<Assignment>& assignment) {
+  if (!assignment && !units_.contains(name)) return;
+  Unit& unit = units_[name];
+  unit.status.name = name;
+  if (unit.assignment == assignment) return;
+  const bool new_task = !unit.assignment || !assignment ||
+                        unit.assignment->generation != assignment->generation ||
+                        unit.assignment->state != assignment->state;
+  if (unit.assignment &&
+      (!assignment || assignment->content_hash != unit.assignment->content_hash)) {
+    NoLongerNeeds(name, unit.assignment->content_hash);
+    if (unit.busy == Busy::kFetching) unit.busy = Busy::kNo;
+  }
+  unit.assignment = assignment;
+  if (!Wants(assignment, AssignmentState::kGone)) StoppedFirst(name);
+  if (new_task) {
+    unit.error.clear();
+    unit.retry_at = absl::InfinitePast();
+    retries_.erase(name);
+  }
+  Touch(name);
+}
+
+void AgentReconciler::BeginLeaving() {
+  leaving_ = true;
+  to_stop_first_.clear();
+  for (auto& [name, unit] : units_) {
+    unit.retry_at = absl::InfinitePast();
+    Touch(name);
+  }
+}
+
+bool AgentReconciler::HasLeft() const {
+  return leaving_ && std::all_of(units_.begin(), units_.end(), [](const auto& entry) {
+           return !entry.second.note && entry.second.busy == Busy::kNo;
+         });
+}
+
+void AgentReconciler::Touch(const std::string& name) {
+  dirty_.insert(name);
+  report_dirty_.insert(name);
+}
+
+AgentReconciler::Unit* AgentReconciler::Find(const std::string& name, Busy expected) {
+  const auto it = units_.find(name);
+  if (it == units_.end() || it->second.busy != expected) return nullptr;
+  it->second.busy = Busy::kNo;
+  Touch(name);
+  return &it->second;
+}
+
+void AgentReconciler::NoLongerNeeds(const std::string& name, const std::string& hash) {
+  const auto content = contents_.find(hash);
+  if (content == contents_.end()) return;
+  content->second.units.erase(name);
+  if (content->second.units.empty()) contents_.erase(content);
+}
+
+// Once the last tombstone found at a complete read has stopped, the others may start.
+void AgentReconciler::StoppedFirst(const std::string& name) {
+  if (to_stop_first_.erase(name) == 0 || !to_stop_first_.empty()) return;
+  for (const auto& [other, ignored] : units_) dirty_.insert(other);
+}
+
+// The unit's task cannot go on; it is tried again a little later. What is merely out of reach for
+// the moment (systemd, the registry) is not the unit's failure.
+void AgentReconciler::Fail(const std::string& name, Unit& unit, const absl::Status& status) {
+  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) {
+    unit.error = std::string(status.message());
+  }
+  unit.retry_at = absl::InfiniteFuture();  // Step() knows the time
+  Touch(name);
+}
+
+void AgentReconciler::OnContent(const std::string& hash,
+                                absl::StatusOr<std::shared_ptr<const UnitFile>> file) {
+  const auto content = contents_.find(hash);
+  if (content == contents_.end()) return;
+  for (const std::string& name : content->second.units) {
+    Unit* unit = Find(name, Busy::kFetching);
+    if (unit != nullptr && !file.ok()) Fail(name, *unit, file.status());
+  }
+  if (file.ok()) {
+    content->second.file = *std::move(file);
+  } else {
+    contents_.erase(content);
+  }
+}
+
+void AgentReconciler::OnInstalled(const std::string& name, const absl::Status& status) {
+  Unit* unit = Find(name, Busy::kInstalling);
+  if (unit == nullptr) return;
+  if (!status.ok()) {
+    unit->note.reset();
+    Fail(name, *unit, status);
+  }
+}
+
+void AgentReconciler::OnRemoved(const std::string& name, const absl::Status& status) {
+  Unit* unit = Find(name, Busy::kRemoving);
+  if (unit == nullptr) return;
+  if (!status.ok()) {
+    Fail(name, *unit, status);
+    return;
+  }
+  unit->note.reset();
+  unit->loaded = false;
+  unit->stop_done = false;
+  unit->result.clear();
+  unit->log_tail.clear();
+  StoppedFirst(name);
+}
+
+void AgentReconciler::OnStarted(const std::string& name,
+                                const absl::StatusOr<std::string>& job_result) {
+  Unit* unit = Find(name, Busy::kStarting);
+  if (unit == nullptr || !unit->note) return;
+  if (absl::IsUnavailable(job_result.status())) {
+    Fail(name, *unit, job_result.status());
+    return;
+  }
+  unit->note->started = true;
+  unit->loaded = true;
+  unit->error.clear();
+  if (!job_result.ok()) {
+    unit->error = std::string(job_result.status().message());
+  } else if (*job_result != "done" && *job_result != "skipped") {
+    unit->error = "its start job ended with " + *job_result;
+    unit->diagnose = true;
+  }
+  if (unit->status.load_state.empty() && job_result.ok()) unit->status.load_state = "loaded";
+}
+
+void AgentReconciler::OnStopped(const std::string& name,
+                                const absl::StatusOr<std::string>& job_result) {
+  Unit* unit = Find(name, Busy::kStopping);
+  if (unit == nullptr) return;
+  if (!job_result.ok()) {
+    Fail(name, *unit, job_result.status());
+    return;
+  }
+  unit->stop_done = IsStopped(unit->status);
+  if (!unit->stop_done) {
+    Fail(name, *unit, absl::AbortedError("it was stopped, and is " + unit->status.active_state));
+  }
+}
+
+void AgentReconciler::OnReset(const std::string& name) {
+  Unit* unit = Find(name, Busy::kResetting);
+  if (unit == nullptr) return;
+  unit->status.active_state = "inactive";
+  unit->status.sub_state = "dead";
+  unit->diagnose = false;
+}
+
+void AgentReconciler::OnReloadChecked(const std::string& name, bool needed) {
+  Unit* unit = Find(name, Busy::kCheckingReload);
+  if (unit == nullptr) return;
+  if (!needed) {
+    unit->fresh_text = false;
+    return;
+  }
+  unit->busy = Busy::kReloading;
+  reloading_.insert(name);
+}
+
+void AgentReconciler::OnLoaded(const std::string& name,
+                               const absl::StatusOr<host::UnitStatus>& status) {
+  Unit* unit = Find(name, Busy::kLoading);
+  if (unit == nullptr) return;
+  if (!status.ok()) {
+    Fail(name, *unit, status.status());
+    return;
+  }
+  Apply(*unit, *status);
+  unit->loaded = true;
+  unit->error.clear();
+}
+
+void AgentReconciler::OnDiagnosed(const std::string& name, const std::string& result,
+                                  const std::string& log_tail) {
+  const auto it = units_.find(name);
+  if (it == units_.end()) return;
+  it->second.diagnosing = false;
+  if (it->second.status.active_state != "active") {
+    it->second.result = result;
+    it->second.log_tail = log_tail;
+  }
+  report_dirty_.insert(name);
+}
+
+void AgentReconciler::OnEnabled(const std::vector<std::string>& units, const absl::Status& status) {
+  for (const std::string& name : units) {
+    Unit* unit = Find(name, Busy::kEnabling);
+    if (unit == nullptr) continue;
+    if (!status.ok()) {
+      Fail(name, *unit, status);
+      continue;
+    }
+    if (unit->note) unit->note->enabled = true;
+    unit->busy = Busy::kReloading;
+    reloading_.insert(name);
+  }
+}
+
+void AgentReconciler::OnDisabled(const std::vector<std::string>& units,
+                                 const absl::Status& status) {
+  for (const std::string& name : units) {
+    Unit* unit = Find(name, Busy::kDisabling);
+    if (unit == nullptr) continue;
+    if (!status.ok()) log::Warning("{} could not be disabled: {}", name, status.ToString());
+    if (unit->note) unit->note->enabled = false;
+    unit->busy = Busy::kReloading;
+    reloading_.insert(name);
+  }
+}
+
+void AgentReconciler::OnReloaded() {
+  reload_running_ = false;
+  for (auto& [name, unit] : units_) {
+    if (unit.busy != Busy::kReloading || reloading_.contains(name)) continue;
+    unit.busy = Busy::kNo;
+    unit.fresh_text = false;
+    Touch(name);
+  }
+}
+
+std::vector<AgentAction> AgentReconciler::Step(absl::Time now) {
+  std::vector<AgentAction> actions;
+  if (!units_listed_ || !(assignments_read_ || leaving_)) return actions;
+  for (auto it = retries_.begin(); it != retries_.end();) {
+    if (it->second > now) {
+      ++it;
+      continue;
+    }
+    Touch(it->first);
+    it = retries_.erase(it);
+  }
+  for (const std::string& name : std::exchange(dirty_, {})) {
+    const auto it = units_.find(name);
+    if (it != units_.end()) StepUnit(name, it->second, now, actions);
+  }
+  if (!enabling_.empty()) {
+    actions.emplace_back(EnableUnits{{enabling_.begin(), enabling_.end()}});
+    enabling_.clear();
+  }
+  if (!disabling_.empty()) {
+    actions.emplace_back(DisableUnits{{disabling_.begin(), disabling_.end()}});
+    disabling_.clear();
+  }
+  if (!reloading_.empty() && !reload_running_) {
+    reloading_.clear();
+    reload_running_ = true;
+    actions.emplace_back(ReloadSystemd{});
+  }
+  return actions;
+}
+
+void AgentReconciler::StepUnit(const std::string& name, Unit& unit, absl::Time now,
+                               std::vector<AgentAction>& actions) {
+  if (unit.diagnose) {
+    unit.diagnose = false;
+    unit.diagnosing = true;
+    actions.emplace_back(Diagnose{name});
+  }
+  if (unit.busy != Busy::kNo) return;
+  if (unit.retry_at == absl::InfiniteFuture()) unit.retry_at = now + kRetryDelay;
+  if (now < unit.retry_at) {
+    retries_[name] = unit.retry_at;
+    return;
+  }
+  const bool tombstone = Wants(unit.assignment, AssignmentState::kGone);
+  if (leaving_ || (tombstone && unit.note && unit.note->uid == unit.assignment->uid)) {
+    StepRemoval(name, unit, actions);
+    return;
+  }
+  if (tombstone || !unit.assignment) return;  // nothing here, or an orphan: kept (S3)
+  if (unit.note && unit.note->uid != unit.assignment->uid) {
+    StepRemoval(name, unit, actions);  // a unit of this name that was destroyed before
+    return;
+  }
+  const bool same_text = unit.note && unit.note->content_hash == unit.assignment->content_hash;
+  if (!same_text) {
+    StepInstall(name, unit, actions);
+    return;
+  }
+  StepInstalled(name, unit, actions);
+}
+
+// True once the unit has stopped (and is no longer marked as failed).
+bool AgentReconciler::StepStop(const std::string& name, Unit& unit,
+                               std::vector<AgentAction>& actions) {
+  if (!IsStopped(unit.status)) unit.stop_done = false;
+  if (!IsStopped(unit.status) || (unit.note && unit.note->started && !unit.stop_done)) {
+    unit.busy = Busy::kStopping;
+    actions.emplace_back(StopUnit{name});
+    return false;
+  }
+  if (unit.status.active_state == "failed") {
+    unit.busy = Busy::kResetting;
+    actions.emplace_back(ResetFailed{name});
+    return false;
+  }
+  return true;
+}
+
+void AgentReconciler::StepRemoval(const std::string& name, Unit& unit,
+                                  std::vector<AgentAction>& actions) {
+  if (!unit.note || !StepStop(name, unit, actions)) return;
+  if (unit.note->enabled) {
+    unit.busy = Busy::kDisabling;
+    disabling_.insert(name);
+    return;
+  }
+  unit.busy = Busy::kRemoving;
+  actions.emplace_back(RemoveUnit{name});
+}
+
+void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
+                                  std::vector<AgentAction>& actions) {
+  const std::string& hash = unit.assignment->content_hash;
+  const bool known = contents_.contains(hash);
+  PendingContent& content = contents_[hash];
+  content.units.insert(name);
+  if (content.file == nullptr) {
+    unit.busy = Busy::kFetching;
+    if (!known) actions.emplace_back(FetchContent{hash});
+    return;
+  }
+  // A unit with an older text has to stop first, and must not be started with the old one again.
+  if (unit.note && !StepStop(name, unit, actions)) return;
+  if (unit.note && unit.note->enabled) {
+    unit.busy = Busy::kDisabling;
+    disabling_.insert(name);
+    return;
+  }
+  unit.fresh_text = !unit.status.load_state.empty() && unit.status.load_state != "not-found";
+  unit.has_install_section = content.file->HasSection("Install");
+  unit.loaded = false;
+  unit.stop_done = false;
+  unit.result.clear();
+  unit.log_tail.clear();
+  unit.note = host::UnitNote{.uid = unit.assignment->uid,
+                             .generation = unit.assignment->generation,
+                             .content_hash = unit.assignment->content_hash,
+                             .restarts = unit.assignment->restarts};
+  unit.written_note = unit.note;
+  unit.busy = Busy::kInstalling;
+  actions.emplace_back(InstallUnit{{name, *unit.note, content.file->text()}});
+  NoLongerNeeds(name, std::string(hash));
+}
+
+void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
+                                    std::vector<AgentAction>& actions) {
+  const host::UnitNote before = *unit.note;
+  const bool launch = unit.assignment->state == AssignmentState::kLaunched;
+  if (unit.note->started && (!launch || unit.note->restarts != unit.assignment->restarts)) {
+    if (!StepStop(name, unit, actions)) return;
+    unit.note->started = false;
+    unit.stop_done = false;
+    unit.result.clear();
+    unit.log_tail.clear();
+  }
+  unit.note->generation = unit.assignment->generation;
+  unit.note->restarts = unit.assignment->restarts;
+  if (unit.has_install_section && !unit.note->enabled) {
+    unit.busy = Busy::kEnabling;
+    enabling_.insert(name);
+  } else if (unit.fresh_text) {
+    unit.busy = Busy::kCheckingReload;
+    actions.emplace_back(CheckReload{name});
+  } else if (launch && !unit.note->started) {
+    if (!to_stop_first_.empty()) return;
+    unit.busy = Busy::kStarting;
+    actions.emplace_back(StartUnit{name});
+  } else if (!launch && !unit.loaded) {
+    unit.busy = Busy::kLoading;
+    actions.emplace_back(LoadUnit{name});
+  }
+  // The note on disk follows; what OnStarted changed is written with the next step.
+  if (*unit.note != before || unit.written_note != *unit.note) {
+    unit.written_note = *unit.note;
+    actions.emplace_back(WriteNote{name, *unit.note});
+  }
+}
+
+absl::Time AgentReconciler::NextWakeup() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [name, at] : retries_) next = std::min(next, at);
+  return next;
+}
+
+std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
+  const bool tombstone = Wants(unit.assignment, AssignmentState::kGone);
+  if (!unit.note) {
+    if (!unit.assignment) return std::nullopt;
+    // Nothing of it is here (any more).
+    if (tombstone || leaving_) {
+      return StateReport{.uid = unit.assignment->uid,
+                         .generation = unit.assignment->generation,
+                         .content_hash = unit.assignment->content_hash,
+                         .active_state = "inactive",
+                         .sub_state = "dead",
+                         .gone = true,
+                         .settled = true};
+    }
+    if (unit.error.empty()) return std::nullopt;
+    return StateReport{.uid = unit.assignment->uid,
+                       .generation = unit.assignment->generation,
+                       .content_hash = unit.assignment->content_hash,
+                       .load_state = "error",
+                       .active_state = "inactive",
+                       .sub_state = "dead",
+                       .settled = true,
+                       .result = unit.error};
+  }
+  StateReport report{.uid = unit.note->uid,
+                     .generation = unit.note->generation,
+                     .content_hash = unit.note->content_hash,
+                     .load_state = unit.status.load_state,
+                     .active_state = unit.status.active_state,
+                     .sub_state = unit.status.sub_state,
+                     .result = unit.result,
+                     .log_tail = unit.log_tail};
+  if (report.load_state.empty()) report.load_state = "loaded";
+  if (report.active_state.empty()) report.active_state = "inactive";
+  if (report.sub_state.empty()) report.sub_state = "dead";
+  if (!unit.error.empty()) report.result = unit.error;
+  const bool current = unit.assignment && unit.assignment->uid == unit.note->uid &&
+                       unit.assignment->generation == unit.note->generation;
+  if (current && unit.busy == Busy::kNo) {
+    const bool launch = unit.assignment->state == AssignmentState::kLaunched;
+    report.settled =
+        !unit.error.empty() || (launch ? unit.note->started : unit.loaded && !unit.note->started);
+  }
+  // What failed is told together with its reason.
+  if (unit.diagnose || unit.diagnosing) report.settled = false;
+  return report;
+}
+
+std::vector<StateWrite> AgentReconciler::TakeReports(absl::Time now) {
+  std::vector<StateWrite> writes;
+  std::set<std::string> later;
+  for (const std::string& name : std::exchange(report_dirty_, {})) {
+    const auto it = units_.find(name);
+    if (it == units_.end()) continue;
+    Unit& unit = it->second;
+    const auto report = ReportOf(unit);
+    if (report == unit.reported) {
+      if (!unit.assignment && !unit.note && unit.busy == Busy::kNo) units_.erase(it);
+      continue;
+    }
+    if (unit.tokens_at == absl::InfinitePast()) unit.tokens_at = now;
+    unit.report_tokens =
+        std::min(kReportBurst,
+                 unit.report_tokens + absl::FDivDuration(now - unit.tokens_at, kReportInterval));
+    unit.tokens_at = now;
+    // Whoever waits for a settled state or a stop gets it at once.
+    const bool waited_for = report && (report->gone || report->settled) &&
+                            (!unit.reported || unit.reported->settled != report->settled ||
+                             unit.reported->generation != report->generation);
+    if (unit.report_tokens < 1 && !waited_for && report) {
+      later.insert(name);
+      continue;
+    }
+    unit.report_tokens = std::max(0.0, unit.report_tokens - 1);
+    unit.reported = report;
+    writes.push_back({name, report});
+    if (!report) report_dirty_.insert(name);  // to be forgotten next time
+  }
+  report_dirty_.merge(later);
+  return writes;
+}
+
+absl::Time AgentReconciler::NextReport() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const std::string& name : report_dirty_) {
+    const auto it = units_.find(name);
+    if (it == units_.end()) continue;
+    const Unit& unit = it->second;
+    if (unit.report_tokens >= 1 || unit.tokens_at == absl::InfinitePast()) {
+      return absl::InfinitePast();
+    }
+    next = std::min(next, unit.tokens_at + (1 - unit.report_tokens) * kReportInterval);
+  }
+  return next;
+}
+
+void AgentReconciler::ForgetReports() {
+  for (auto& [name, unit] : units_) {
+    unit.reported.reset();
+    report_dirty_.insert(name);
+  }
+}
+
+size_t AgentReconciler::installed_units() const {
+  return static_cast<size_t>(std::count_if(units_.begin(), units_.end(), [](const auto& entry) {
+    return entry.second.note.has_value();
+  }));
+}
+
+}  // namespace fleet::reconcile

@@ -1,0 +1,148 @@
+#pragma once
+
+// The agent's decisions: (assignments, what systemd reports, event, now) → systemd calls and
+// reports. Pure: no I/O, no clock, no threads.
+//
+// Each unit goes its own way, one operation at a time:
+//   assigned:  fetch text → install → (enable, reload) → start or load → settled
+//   new text:  stop → install → (reload) → start
+//   tombstone: stop → disable, remove → reported gone → forgotten when the assignment is deleted
+// A unit that is installed but assigned nowhere is an orphan: reported, never touched (S3).
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "model/records.h"
+#include "reconcile/agent_action.h"
+
+namespace fleet::reconcile {
+
+class AgentReconciler {
+ public:
+  AgentReconciler() = default;
+
+  // What was installed when fleetd started; call it once, first.
+  void Adopt(const std::vector<host::InstalledUnit>& installed);
+
+  // All units that systemd has loaded (at start, and whenever signals may have been lost).
+  void OnUnitList(const std::vector<host::UnitStatus>& units);
+  void OnUnitChanged(const host::UnitStatus& status);
+  void OnUnitRemoved(const std::string& unit);
+
+  // The machine's assignments: all of them after a complete read, then one by one.
+  void OnAssignments(const std::map<std::string, Assignment>& all);
+  void OnAssignment(const std::string& unit, const std::optional<Assignment>& assignment);
+
+  // The machine leaves the cluster: every unit is stopped and removed, whatever is assigned.
+  void BeginLeaving();
+  // True once nothing of ours is left on the machine.
+  bool HasLeft() const;
+
+  // Answers to actions.
+  void OnContent(const std::string& hash, absl::StatusOr<std::shared_ptr<const UnitFile>> file);
+  void OnInstalled(const std::string& unit, const absl::Status& status);
+  void OnRemoved(const std::string& unit, const absl::Status& status);
+  void OnStarted(const std::string& unit, const absl::StatusOr<std::string>& job_result);
+  void OnStopped(const std::string& unit, const absl::StatusOr<std::string>& job_result);
+  void OnReset(const std::string& unit);
+  void OnReloadChecked(const std::string& unit, bool needed);
+  void OnLoaded(const std::string& unit, const absl::StatusOr<host::UnitStatus>& status);
+  void OnDiagnosed(const std::string& unit, const std::string& result, const std::string& log_tail);
+  void OnEnabled(const std::vector<std::string>& units, const absl::Status& status);
+  void OnDisabled(const std::vector<std::string>& units, const absl::Status& status);
+  void OnReloaded();
+
+  // What is to be done now. Call it after each (batch of) the above.
+  std::vector<AgentAction> Step(absl::Time now);
+  // When Step() has to be called although nothing happened; InfiniteFuture if never.
+  absl::Time NextWakeup() const;
+
+  // Reports that differ from what was taken last, within each unit's rate (a burst of 5, then one
+  // in 5 s; the last value wins). The caller writes them; if that fails, ForgetReports().
+  std::vector<StateWrite> TakeReports(absl::Time now);
+  // When TakeReports() has something; InfinitePast: now; InfiniteFuture: nothing to report.
+  absl::Time NextReport() const;
+  // The registry holds no report of this machine (any more): all are given again.
+  void ForgetReports();
+
+  // Units that are installed here; for the log and SIGUSR1.
+  size_t installed_units() const;
+
+ private:
+  enum class Busy {
+    kNo,
+    kFetching,
+    kInstalling,
+    kEnabling,
+    kDisabling,
+    kReloading,
+    kCheckingReload,
+    kStarting,
+    kStopping,
+    kResetting,
+    kLoading,
+    kRemoving,
+  };
+
+  struct Unit {
+    std::optional<Assignment> assignment;
+    std::optional<host::UnitNote> note;          // what is installed
+    std::optional<host::UnitNote> written_note;  // what the disk has
+    bool has_install_section = false;
+    host::UnitStatus status;
+    Busy busy = Busy::kNo;
+    bool stop_done = false;   // the stop that the present step needs has ended
+    bool fresh_text = false;  // installed since systemd last read the file, as far as we know
+    bool loaded = false;      // systemd was asked to read the file; status.load_state is true
+    bool diagnose = false;    // a failure has not been looked into yet
+    bool diagnosing = false;  // it is being looked into
+    std::string result;
+    std::string log_tail;
+    std::string error;  // of our own doing: the text or a file could not be handled
+    absl::Time retry_at = absl::InfinitePast();
+    std::optional<StateReport> reported;
+    double report_tokens = 5;
+    absl::Time tokens_at = absl::InfinitePast();
+  };
+  using Units = std::map<std::string, Unit>;
+
+  struct PendingContent {
+    std::shared_ptr<const UnitFile> file;  // nullptr while it is being fetched
+    std::set<std::string> units;           // that need it
+  };
+
+  void StepUnit(const std::string& name, Unit& unit, absl::Time now,
+                std::vector<AgentAction>& actions);
+  void StepRemoval(const std::string& name, Unit& unit, std::vector<AgentAction>& actions);
+  void StepInstall(const std::string& name, Unit& unit, std::vector<AgentAction>& actions);
+  void StepInstalled(const std::string& name, Unit& unit, std::vector<AgentAction>& actions);
+  bool StepStop(const std::string& name, Unit& unit, std::vector<AgentAction>& actions);
+  void Touch(const std::string& name);
+  void Fail(const std::string& name, Unit& unit, const absl::Status& status);
+  void NoLongerNeeds(const std::string& name, const std::string& hash);
+  void StoppedFirst(const std::string& name);
+  Unit* Find(const std::string& name, Busy expected);
+  std::optional<StateReport> ReportOf(const Unit& unit) const;
+  void Apply(Unit& unit, const host::UnitStatus& status);
+
+  Units units_;
+  std::set<std::string> dirty_;
+  std::set<std::string> report_dirty_;
+  std::map<std::string, PendingContent> contents_;  // needed right now, by hash
+  std::map<std::string, absl::Time> retries_;       // by unit
+  std::set<std::string> to_stop_first_;             // tombstones found at a complete read
+  std::set<std::string> enabling_;                  // gathered within one Step
+  std::set<std::string> disabling_;
+  std::set<std::string> reloading_;  // waiting for the reload
+  bool reload_running_ = false;
+  bool assignments_read_ = false;
+  bool units_listed_ = false;
+  bool leaving_ = false;
+};
+
+}  // namespace fleet::reconcile

@@ -1,0 +1,58 @@
+#pragma once
+
+// What the engine decides about one unit: writes that belong together, the facts they rest on, and
+// the event that says why. The engine's shell turns decisions into fenced transactions.
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/records.h"
+
+namespace fleet::reconcile {
+
+// A fact that must still hold when the decision is committed (S5).
+struct Guard {
+  enum class Kind {
+    kUnit,        // mod revision of units/<unit>
+    kSettings,    // mod revision of settings/<machine>
+    kMachine,     // create revision of machines/<machine>
+    kAssignment,  // mod revision of assignments/<machine>/<unit>
+    kContent,     // create revision of contents/<unit>
+  };
+  Kind kind = Kind::kUnit;
+  std::string unit;
+  std::string machine;
+  int64_t revision = 0;  // 0: absent
+
+  bool operator==(const Guard&) const = default;
+};
+
+struct PutAssignment {
+  std::string unit;
+  std::string machine;
+  Assignment assignment;
+  bool operator==(const PutAssignment&) const = default;
+};
+struct DeleteAssignment {
+  std::string unit;
+  std::string machine;
+  bool operator==(const DeleteAssignment&) const = default;
+};
+struct PutUnit {
+  std::string unit;
+  UnitRecord record;
+  bool operator==(const PutUnit&) const = default;
+};
+using Write = std::variant<PutAssignment, DeleteAssignment, PutUnit>;
+
+struct Decision {
+  uint64_t id = 0;
+  std::string unit;
+  std::vector<Guard> guards;
+  std::vector<Write> writes;
+  EventEntry event;
+};
+
+}  // namespace fleet::reconcile

@@ -1,0 +1,219 @@
+#include "registry/codec.h"
+
+#include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
+
+#include <memory>
+#include <utility>
+
+#include "base/status.h"
+#include "registry/records.pb.h"
+
+namespace fleet::registry {
+
+namespace {
+
+template <typename Message>
+absl::StatusOr<Message> ParseMessage(std::string_view bytes, const char* what) {
+  Message message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::DataLossError(
+        std::string("the stored value is not a ") + what +
+        " record; it was written by something else or is damaged, and is ignored");
+  }
+  return message;
+}
+
+// What a newer version had put into the record, serialised.
+std::string UnknownFields(const google::protobuf::Message& message) {
+  std::string bytes;
+  message.GetReflection()->GetUnknownFields(message).SerializeToString(&bytes);
+  return bytes;
+}
+
+// Serialises `message` together with such fields.
+std::string Serialize(const google::protobuf::Message& message, const std::string& unknown) {
+  return message.SerializeAsString() + unknown;
+}
+
+template <typename Map>
+std::map<std::string, std::string> ToMap(const Map& map) {
+  return {map.begin(), map.end()};
+}
+
+}  // namespace
+
+std::string Encode(const UnitRecord& record) {
+  proto::Unit message;
+  message.set_uid(record.uid);
+  message.set_desired(static_cast<proto::DesiredState>(record.desired));
+  message.set_content_hash(record.content_hash);
+  message.set_restarts(record.restarts);
+  message.set_refusal(record.refusal);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Unit>(bytes, "unit"));
+  if (!proto::DesiredState_IsValid(message.desired())) {
+    return absl::DataLossError("the unit's desired state is not one that this version knows");
+  }
+  return UnitRecord{.uid = message.uid(),
+                    .desired = static_cast<DesiredState>(message.desired()),
+                    .content_hash = message.content_hash(),
+                    .restarts = message.restarts(),
+                    .refusal = message.refusal(),
+                    .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const Content& record) {
+  proto::Content message;
+  message.set_text(record.file->text());
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<Content> DecodeContent(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Content>(bytes, "content"));
+  auto file = UnitFile::Parse(message.text());
+  if (!file.ok()) return absl::DataLossError(file.status().message());
+  return Content{std::make_shared<const UnitFile>(*std::move(file))};
+}
+
+std::string Encode(const MachineSettings& record) {
+  proto::MachineSettings message;
+  message.mutable_set_metadata()->insert(record.set_metadata.begin(), record.set_metadata.end());
+  for (const std::string& key : record.removed_metadata) message.add_removed_metadata(key);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<MachineSettings> DecodeSettings(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::MachineSettings>(bytes, "settings"));
+  return MachineSettings{
+      .set_metadata = ToMap(message.set_metadata()),
+      .removed_metadata = {message.removed_metadata().begin(), message.removed_metadata().end()},
+      .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const Assignment& record) {
+  proto::Assignment message;
+  message.set_uid(record.uid);
+  message.set_generation(record.generation);
+  message.set_content_hash(record.content_hash);
+  message.set_state(static_cast<proto::AssignmentState>(record.state));
+  message.set_restarts(record.restarts);
+  message.set_next_machine(record.next_machine);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<Assignment> DecodeAssignment(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Assignment>(bytes, "assignment"));
+  if (!proto::AssignmentState_IsValid(message.state())) {
+    return absl::DataLossError("the assignment's state is not one that this version knows");
+  }
+  return Assignment{.uid = message.uid(),
+                    .generation = message.generation(),
+                    .content_hash = message.content_hash(),
+                    .state = static_cast<AssignmentState>(message.state()),
+                    .restarts = message.restarts(),
+                    .next_machine = message.next_machine(),
+                    .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const MachineRecord& record) {
+  proto::Machine message;
+  message.set_address(record.address);
+  message.set_hostname(record.hostname);
+  message.mutable_metadata()->insert(record.metadata.begin(), record.metadata.end());
+  message.set_milli_cores(record.milli_cores);
+  message.set_memory_bytes(record.memory_bytes);
+  message.set_version(record.version);
+  message.set_boot_id(record.boot_id);
+  message.set_token(record.token);
+  message.set_leaving(record.leaving);
+  for (const std::string& endpoint : record.api_endpoints) message.add_api_endpoints(endpoint);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<MachineRecord> DecodeMachine(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Machine>(bytes, "machine"));
+  return MachineRecord{
+      .address = message.address(),
+      .hostname = message.hostname(),
+      .metadata = ToMap(message.metadata()),
+      .milli_cores = message.milli_cores(),
+      .memory_bytes = message.memory_bytes(),
+      .version = message.version(),
+      .boot_id = message.boot_id(),
+      .token = message.token(),
+      .leaving = message.leaving(),
+      .api_endpoints = {message.api_endpoints().begin(), message.api_endpoints().end()},
+      .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const StateReport& record) {
+  proto::State message;
+  message.set_uid(record.uid);
+  message.set_generation(record.generation);
+  message.set_content_hash(record.content_hash);
+  message.set_load_state(record.load_state);
+  message.set_active_state(record.active_state);
+  message.set_sub_state(record.sub_state);
+  message.set_gone(record.gone);
+  message.set_settled(record.settled);
+  message.set_result(record.result);
+  message.set_log_tail(record.log_tail);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<StateReport> DecodeState(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::State>(bytes, "state"));
+  return StateReport{.uid = message.uid(),
+                     .generation = message.generation(),
+                     .content_hash = message.content_hash(),
+                     .load_state = message.load_state(),
+                     .active_state = message.active_state(),
+                     .sub_state = message.sub_state(),
+                     .gone = message.gone(),
+                     .settled = message.settled(),
+                     .result = message.result(),
+                     .log_tail = message.log_tail(),
+                     .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const LeaderRecord& record) {
+  proto::Leader message;
+  message.set_machine(record.machine);
+  message.set_epoch(record.epoch);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<LeaderRecord> DecodeLeader(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Leader>(bytes, "leader"));
+  return LeaderRecord{
+      .machine = message.machine(), .epoch = message.epoch(), .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const EventRecord& record) {
+  proto::Event message;
+  message.set_unix_nanos(absl::ToUnixNanos(record.time));
+  for (const EventEntry& entry : record.entries) {
+    auto* added = message.add_entries();
+    added->set_kind(entry.kind);
+    added->set_unit(entry.unit);
+    added->set_machine(entry.machine);
+    added->set_reason(entry.reason);
+  }
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<EventRecord> DecodeEvent(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Event>(bytes, "event"));
+  EventRecord record;
+  record.time = absl::FromUnixNanos(message.unix_nanos());
+  for (const auto& entry : message.entries()) {
+    record.entries.push_back({entry.kind(), entry.unit(), entry.machine(), entry.reason()});
+  }
+  return record;
+}
+
+}  // namespace fleet::registry
