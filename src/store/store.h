@@ -27,6 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/executor.h"
 
 namespace fleet::store {
 
@@ -133,10 +134,16 @@ class Store {
   virtual void LeaseRevoke(LeaseId lease, DoneCallback done) = 0;
 
   // Calls `on_batch` with all changes of `range` from `from_revision` on (> 0), until an error
-  // ends the watch; the error is its last call. OUT_OF_RANGE: `from_revision` is compacted away,
-  // read again. UNAVAILABLE: the connection is lost; watch again from the last revision seen + 1.
+  // ends the watch; the error is its last call. OUT_OF_RANGE: `from_revision` is compacted away, or
+  // beyond the store's next revision (it was restored from a backup): read again. UNAVAILABLE: the
+  // connection is lost; watch again from the last revision seen + 1.
   virtual std::unique_ptr<Watch> StartWatch(KeyRange range, int64_t from_revision,
                                             Callback<WatchBatch> on_batch) = 0;
+
+  // Another handle on the same store, for the loop that `executor` belongs to; the store lives as
+  // long as its last handle. Any thread may call it. Null if this kind of store cannot: use
+  // BindStore() of shared_store.h, which can always.
+  virtual std::unique_ptr<Store> Bind(Executor* /*executor*/) { return nullptr; }
 };
 
 }  // namespace fleet::store
