@@ -40,7 +40,7 @@ struct RuledOut {
 };
 
 struct Explanation {
-  int machines = 0;  // how many there are
+  int machines = 0;                 // how many there are
   std::vector<RuledOut> ruled_out;  // by constraint; sorted by count (most first), then text
   // One line for users: "no machine is eligible: 2 of 3 conflict with mysql.1.service, 1 …".
   std::string Summary() const;
