@@ -1,5 +1,6 @@
 #include "fleetctl/command.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -36,19 +37,27 @@ absl::StatusOr<client::ClientOptions> OptionsFrom(const Flags& flags,
   return options;
 }
 
-// The first word that is no flag: the command. Flags before it may have values, so the word is
-// looked for with the global flags' table.
+// True if any command's flag that is written so has a value that follows it.
+bool TakesValue(std::string_view word) {
+  std::string_view name = word;
+  name.remove_prefix(std::min(name.find_first_not_of('-'), name.size()));
+  const auto takes = [&](const std::vector<FlagSpec>& specs) {
+    const Flags flags(specs);
+    const FlagSpec* spec = name.size() == 1 ? flags.FindLetter(name[0]) : flags.Find(name);
+    return spec != nullptr && !spec->value.empty();
+  };
+  return takes(GlobalFlags()) ||
+         std::any_of(Commands().begin(), Commands().end(),
+                     [&](const Command& command) { return takes(command.flags); });
+}
+
+// The first word that is neither a flag nor a flag's value: the command.
 size_t CommandIndex(const std::vector<std::string>& arguments) {
-  const Flags globals(GlobalFlags());
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view word = arguments[i];
     if (word == "--") return i + 1;
     if (word.size() < 2 || word[0] != '-') return i;
-    if (word.find('=') != std::string_view::npos) continue;
-    std::string_view name = word;
-    name.remove_prefix(name.find_first_not_of('-'));
-    const FlagSpec* spec = globals.Find(name);
-    if (spec != nullptr && !spec->value.empty()) ++i;
+    if (word.find('=') == std::string_view::npos && TakesValue(word)) ++i;
   }
   return arguments.size();
 }
@@ -144,11 +153,12 @@ std::vector<FlagSpec> GlobalFlags() {
 }
 
 const std::vector<Command>& Commands() {
-  static const std::vector<Command>* const kCommands = new std::vector<Command>{
-      CatCommand(),          DestroyCommand(),       FdForwardCommand(), HelpCommand(),
-      ListMachinesCommand(), ListUnitFilesCommand(), ListUnitsCommand(), LoadCommand(),
-      RestartCommand(),      StartCommand(),         StopCommand(),      SubmitCommand(),
-      UnloadCommand(),       VerifyCommand(),        VersionCommand(),
+  static const auto* const kCommands = new std::vector<Command>{
+      CatCommand(),     DestroyCommand(),      FdForwardCommand(),     HelpCommand(),
+      JournalCommand(), ListMachinesCommand(), ListUnitFilesCommand(), ListUnitsCommand(),
+      LoadCommand(),    RestartCommand(),      SshCommand(),           StartCommand(),
+      StatusCommand(),  StopCommand(),         SubmitCommand(),        UnloadCommand(),
+      VerifyCommand(),  VersionCommand(),
   };
   return *kCommands;
 }

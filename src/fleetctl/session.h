@@ -25,6 +25,7 @@ struct Environment {
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
   bool terminal = false;  // `out` is one
+  std::string terminal_device = "/dev/tty";
   std::string machine_id_file = "/etc/machine-id";
 };
 

@@ -1,0 +1,60 @@
+#include "base/status.h"
+#include "client/text.h"
+#include "fleetctl/command.h"
+#include "fleetctl/exit_code.h"
+#include "fleetctl/process.h"
+#include "fleetctl/remote.h"
+#include "fleetctl/ssh.h"
+#include "model/unit_name.h"
+
+namespace fleet::fleetctl {
+namespace {
+
+absl::StatusOr<int> Journal(Session& session) {
+  const Flags& flags = session.flags();
+  const std::string name = WithDefaultSuffix(session.arguments()[0]);
+  ASSIGN_OR_RETURN(const int lines, flags.Number("lines"));
+  const auto unit = session.api().GetUnit(name);
+  if (absl::IsNotFound(unit.status()))
+    return absl::NotFoundError(Cat("unit ", name, " not found: the registry does not have it"));
+  RETURN_IF_ERROR(unit.status());
+  std::string machine;
+  if (!flags.Text("machine").empty()) {
+    ASSIGN_OR_RETURN(machine, FindMachineId(session, flags.Text("machine")));
+  } else {
+    ASSIGN_OR_RETURN(machine, MachineOfUnit(*unit));
+  }
+  std::string command = Cat(flags.On("sudo") ? "sudo " : "", "journalctl --unit ", ShellQuote(name),
+                            " --no-pager -n ", lines);
+  if (flags.On("follow")) command += " -f";
+  if (!flags.Text("output").empty())
+    Append(command, " --output ", ShellQuote(flags.Text("output")));
+  ASSIGN_OR_RETURN(const int code, RunOn(session, machine, command));
+  return code == kSshFailed ? kFailed : code;
+}
+
+int RunJournal(Session& session) {
+  const auto code = Journal(session);
+  return code.ok() ? *code : session.Fail(code.status());
+}
+
+}  // namespace
+
+Command JournalCommand() {
+  return {.name = "journal",
+          .summary = "Show a unit's journal, from where it runs",
+          .arguments = "NAME",
+          .description = "Runs journalctl here if the unit is on this machine, else over ssh.",
+          .example = "  fleetctl journal -f --lines=50 hello.service",
+          .flags = {{"lines", 'n', "N", "10", "how many of the last lines"},
+                    {"follow", 'f', "", "", "go on with new lines as they come"},
+                    {"output", 'o', "MODE", "", "journalctl's output mode: short, cat, json, …"},
+                    {"sudo", 0, "", "", "run journalctl with sudo"},
+                    {"machine", 0, "ID", "", "of a global unit: on which machine"},
+                    SshPortFlag()},
+          .run = RunJournal,
+          .min_arguments = 1,
+          .max_arguments = 1};
+}
+
+}  // namespace fleet::fleetctl

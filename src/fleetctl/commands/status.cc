@@ -1,0 +1,74 @@
+#include "client/text.h"
+#include "fleetctl/action.h"
+#include "fleetctl/command.h"
+#include "fleetctl/exit_code.h"
+#include "fleetctl/output.h"
+#include "fleetctl/process.h"
+#include "fleetctl/remote.h"
+#include "fleetctl/ssh.h"
+
+namespace fleet::fleetctl {
+namespace {
+
+// A line per machine, from the API.
+int StatusOfGlobal(Session& session, const client::Unit& unit) {
+  Table table({});
+  int code = kDone;
+  for (const client::UnitOnMachine& there : unit.machines) {
+    table.Add({unit.name, session.LabelOf(there.machine_id), there.load_state, there.active_state,
+               there.sub_state});
+    if (there.active_state != "active") code = kNotActive;
+  }
+  if (unit.machines.empty()) {
+    session.err() << "Unit " << unit.name << " is global and on no machine"
+                  << (unit.status.reason.empty() ? "" : ": ") << unit.status.reason << "\n";
+    return kNotActive;
+  }
+  session.out() << table.Render();
+  return code;
+}
+
+int StatusOf(Session& session, const client::Unit& unit) {
+  if (unit.global) return StatusOfGlobal(session, unit);
+  const auto machine = MachineOfUnit(unit);
+  if (!machine.ok()) {
+    session.err() << "Error: " << MessageOf(machine.status()) << "\n";
+    return kNotActive;
+  }
+  const auto code = RunOn(session, *machine, Cat("systemctl status -l ", ShellQuote(unit.name)));
+  if (!code.ok()) return session.Fail(code.status());
+  return *code == kSshFailed ? kFailed : *code;
+}
+
+int RunStatus(Session& session) {
+  auto selection = SelectUnits(session.api(), session.arguments());
+  if (!selection.ok()) return session.Fail(selection.status());
+  Verdict verdict(OrderOf(session.arguments(), *selection));
+  ReportMissing(session, *selection, verdict);
+  bool first = true;
+  for (client::Unit& unit : selection->units) {
+    if (!std::exchange(first, false)) session.out() << "\n";
+    if (unit.global && unit.machines.empty()) {
+      if (auto whole = session.api().GetUnit(unit.name); whole.ok()) unit = *std::move(whole);
+    }
+    if (const int code = StatusOf(session, unit); code != kDone) verdict.Fail(unit.name, code);
+  }
+  return verdict.code();
+}
+
+}  // namespace
+
+Command StatusCommand() {
+  return {.name = "status",
+          .summary = "Show systemctl status of units, where they run",
+          .arguments = "NAME…",
+          .description =
+              "Runs here if the unit is on this machine, else over ssh. Of a global "
+              "unit: a line per machine.",
+          .example = "  fleetctl status hello.service",
+          .flags = {SshPortFlag(), {.name = "no-block"}},
+          .run = RunStatus,
+          .min_arguments = 1};
+}
+
+}  // namespace fleet::fleetctl
