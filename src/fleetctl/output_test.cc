@@ -1,0 +1,69 @@
+#include "fleetctl/output.h"
+
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace fleet::fleetctl {
+namespace {
+
+TEST(Table, AlignsColumnsAndSeparatesThemByOneTab) {
+  Table table({"UNIT", "ACTIVE"});
+  table.Add({"a.service", "active"});
+  table.Add({"long-name.service", ""});
+  EXPECT_EQ(table.Render(),
+            "UNIT             \tACTIVE\n"
+            "a.service        \tactive\n"
+            "long-name.service\t-\n");
+}
+
+TEST(Table, HasNoHeaderLineIfNoneIsGiven) {
+  Table table({});
+  table.Add({"a", "b"});
+  EXPECT_EQ(table.Render(), "a\tb\n");
+}
+
+TEST(Table, KeepsACellOnItsLine) {
+  Table table({});
+  table.Add({"one\ntwo\tthree", "x"});
+  EXPECT_EQ(table.Render(), "one two three\tx\n");
+}
+
+TEST(Labels, AreShortenedUnlessFull) {
+  const std::string id = "8be9f57e6f3f4a07a4a4a5c2a4b6a7f1";
+  EXPECT_EQ(MachineLabel(id, "10.0.0.1", false), "8be9f57e.../10.0.0.1");
+  EXPECT_EQ(MachineLabel(id, "10.0.0.1", true), id + "/10.0.0.1");
+  EXPECT_EQ(MachineLabel(id, "", false), "8be9f57e...");
+  EXPECT_EQ(MachineLabel("", "", false), "");
+  EXPECT_EQ(ShortId("short", false), "short");
+  EXPECT_EQ(ShortHash("0123456789", false), "0123456");
+  EXPECT_EQ(ShortHash("0123456789", true), "0123456789");
+  EXPECT_EQ(MetadataLabel({{"zone", "a"}, {"disk", "ssd"}}), "disk=ssd,zone=a");
+}
+
+TEST(Yaml, IsBlockStyle) {
+  const auto json = nlohmann::json::parse(
+      R"([{"name":"a.service","units":3,"global":true,"metadata":{"zone":"a"},"none":[],
+           "options":[{"name":"X"},{"name":"Y"}]}])");
+  EXPECT_EQ(ToYaml(json),
+            "- global: true\n"
+            "  metadata:\n"
+            "    zone: a\n"
+            "  name: a.service\n"
+            "  none: []\n"
+            "  options:\n"
+            "    - name: X\n"
+            "    - name: \"Y\"\n"
+            "  units: 3\n");
+}
+
+TEST(Yaml, QuotesWhatWouldReadAsSomethingElse) {
+  EXPECT_EQ(ToYaml("true"), "\"true\"\n");
+  EXPECT_EQ(ToYaml("12"), "\"12\"\n");
+  EXPECT_EQ(ToYaml("a: b"), "\"a: b\"\n");
+  EXPECT_EQ(ToYaml("line\nline"), "\"line\\nline\"\n");
+  EXPECT_EQ(ToYaml(""), "\"\"\n");
+  EXPECT_EQ(ToYaml("/bin/sleep 1d"), "/bin/sleep 1d\n");
+}
+
+}  // namespace
+}  // namespace fleet::fleetctl
