@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <limits>
 #include <map>
@@ -170,7 +171,7 @@ Type<int64_t> Cpu() {
         if (!absl::SimpleAtod(number, &value) || !(value >= 0 && value <= 1e6)) {
           return Refuse(text, "is neither a number of cores such as 0.5 nor a share such as 50%");
         }
-        return static_cast<int64_t>(value * unit + 0.5);
+        return std::llround(value * unit);
       },
       [](const int64_t& milli_cores) {
         return absl::StrCat(static_cast<double>(milli_cores) / 1000);

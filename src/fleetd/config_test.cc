@@ -349,12 +349,14 @@ TEST(Config, TellsWhatOnlyARestartChanges) {
 
 // A directory of its own for each test that needs files.
 class ConfigFile : public testing::Test {
+ public:
+  ~ConfigFile() override { std::filesystem::remove_all(directory_); }
+
  protected:
   ConfigFile() {
     std::string name = testing::TempDir() + "config_test.XXXXXX";
     directory_ = mkdtemp(name.data());
   }
-  ~ConfigFile() override { std::filesystem::remove_all(directory_); }
 
   std::string Write(const std::string& name, absl::string_view text) const {
     std::ofstream(directory_ / name) << text;
