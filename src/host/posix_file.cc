@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -58,8 +59,10 @@ absl::Status WriteAll(int fd, std::string_view content, const std::string& path)
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes, Links links) {
+  // A pipe in a file's place must not block the loop.
+  const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+  const Descriptor file(open(path.c_str(), links == Links::kRefuse ? flags | O_NOFOLLOW : flags));
   if (file.get() < 0) return ErrnoOf(errno, "open", path);
   std::string content;
   std::array<char, 8192> buffer{};
@@ -68,7 +71,7 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_by
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ErrnoOf(errno, "read", path);
     if (n == 0) break;
-    content.append(buffer.data(), static_cast<size_t>(n));
+    content.append(buffer.data(), std::min(static_cast<size_t>(n), max_bytes - content.size()));
   }
   return content;
 }

@@ -14,8 +14,10 @@
 
 namespace fleet::host {
 
+enum class Links { kFollow, kRefuse };
+
 // The whole file, at most `max_bytes` of it. NOT_FOUND if there is none.
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes = 64U << 20U);
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes, Links links);
 
 // What lstat(2) says; nothing if the path does not exist.
 absl::StatusOr<std::optional<struct stat>> FileStatus(const std::string& path);

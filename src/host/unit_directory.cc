@@ -43,6 +43,11 @@ std::vector<std::string> FileNames(const std::string& directory, std::error_code
   return names;
 }
 
+absl::StatusOr<std::string> ReadOwn(const std::string& path) {
+  constexpr size_t kLargest = 64U << 20U;
+  return ReadWholeFile(path, kLargest, Links::kRefuse);
+}
+
 void RemoveLeftovers(const std::string& directory) {
   std::error_code error;
   for (const std::string& name : FileNames(directory, error)) {
@@ -92,13 +97,13 @@ absl::StatusOr<std::vector<InstalledUnit>> FileUnitDirectory::List() {
 }
 
 absl::StatusOr<InstalledUnit> FileUnitDirectory::Read(const std::string& name) const {
-  ASSIGN_OR_RETURN(const std::string raw, ReadWholeFile(NotePath(name)));
+  ASSIGN_OR_RETURN(const std::string raw, ReadOwn(NotePath(name)));
   auto note = ReadUnitNote(raw);
   if (!note.ok()) {
     return absl::Status(note.status().code(), "cannot read the note " + NotePath(name) + ": " +
                                                   std::string(note.status().message()));
   }
-  auto text = ReadWholeFile(TextPath(name));
+  auto text = ReadOwn(TextPath(name));
   // A crash between the note and the text, or while removing: it is to be seen, and cleared up.
   if (absl::IsNotFound(text.status())) text = std::string();
   RETURN_IF_ERROR(text.status());
@@ -149,7 +154,7 @@ absl::Status FileUnitDirectory::InstallText(const InstalledUnit& unit) {
   std::optional<TemporaryFile> text;
   const bool same = before && S_ISREG(before->st_mode) &&
                     before->st_size == static_cast<off_t>(unit.text.size()) &&
-                    ReadWholeFile(path).value_or("") == unit.text;
+                    ReadOwn(path).value_or("") == unit.text;
   if (!same) {
     ASSIGN_OR_RETURN(text, TemporaryFile::Write(directory_, unit.text));
     if (before) RETURN_IF_ERROR(EnsureModifiedAfter(text->path(), before->st_mtim));

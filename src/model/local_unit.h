@@ -32,6 +32,7 @@ struct InstalledUnit {
   std::string name;
   UnitNote note;
   std::string text;
+  bool operator==(const InstalledUnit&) const = default;
 };
 
 }  // namespace fleet::host
