@@ -197,7 +197,8 @@ std::optional<bool> ParseBool(std::string_view text) {
 
 std::string_view Nearest(std::string_view word, const std::vector<std::string_view>& names) {
   std::string_view best;
-  size_t best_distance = std::max<size_t>(word.size() / 3, 1) + 1;
+  // Two letters that changed places are two edits.
+  size_t best_distance = word.size() <= 3 ? 2 : std::max<size_t>(word.size() / 3, 2) + 1;
   for (const std::string_view name : names) {
     const size_t distance = EditDistance(word, name);
     if (distance < best_distance) {

@@ -1,0 +1,165 @@
+#include "fleetctl/fake_fleet.h"
+
+#include <stdlib.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "client/text.h"
+
+namespace fleet::fleetctl {
+namespace {
+
+using client::FakeRequest;
+using client::FakeResponse;
+using nlohmann::json;
+
+constexpr int kRevision = 7;
+
+FakeResponse Error(int code, const std::string& message) {
+  return {.code = code, .body = json{{"error", {{"code", code}, {"message", message}}}}.dump()};
+}
+
+std::string Event(std::string_view kind, const json& data) {
+  return Cat("id: ", kRevision, "\nevent: ", kind, "\ndata: ", data.dump(), "\n\n");
+}
+
+std::string Decode(std::string_view text) {
+  std::string decoded;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size()) {
+      decoded += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
+      i += 2;
+    } else {
+      decoded += text[i];
+    }
+  }
+  return decoded;
+}
+
+}  // namespace
+
+FakeFleet::FakeFleet()
+    : machines(json::array({{{"id", kMachine},
+                             {"primaryIP", "10.0.0.1"},
+                             {"metadata", {{"zone", "a"}, {"disk", "ssd"}}},
+                             {"hostname", "node1"},
+                             {"state", "ready"},
+                             {"units", 2},
+                             {"version", "2.0.0"}}})) {
+  char name[] = "/tmp/fleetctl-test-XXXXXX";
+  if (mkdtemp(name) == nullptr) std::abort();
+  directory_ = Cat(name, "/");
+  server_ = std::make_unique<client::FakeServer>(
+      directory_ + "sock", [this](const FakeRequest& request) { return Handle(request); });
+}
+
+FakeFleet::~FakeFleet() {
+  server_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+void FakeFleet::Add(const std::string& name, const std::string& desired,
+                    const std::string& content) {
+  json unit = {{"name", name},       {"desiredState", desired},    {"currentState", desired},
+               {"content", content}, {"hash", "0123456789abcdef"}, {"progress", "reached"}};
+  if (desired != "inactive") {
+    unit["machineID"] = kMachine;
+    unit["target"] = kMachine;
+  }
+  units[name] = std::move(unit);
+}
+
+std::string FakeFleet::Write(const std::string& name, const std::string& content) const {
+  std::ofstream(directory_ + name) << content;
+  return directory_ + name;
+}
+
+Result FakeFleet::Run(const std::vector<std::string>& arguments, const std::string& input) {
+  Write("machine-id", local_machine_id + "\n");
+  std::istringstream in(input);
+  std::ostringstream out;
+  std::ostringstream err;
+  Environment environment{.variables = variables,
+                          .in = &in,
+                          .out = &out,
+                          .err = &err,
+                          .terminal_device = directory_ + "no-terminal",
+                          .machine_id_file = directory_ + "machine-id"};
+  environment.variables.try_emplace("FLEETCTL_ENDPOINT", server_->endpoint());
+  environment.variables.try_emplace("FLEETCTL_REQUEST_TIMEOUT", "20");
+  Result result;
+  result.code = fleetctl::Run(arguments, environment);
+  result.out = out.str();
+  result.err = err.str();
+  return result;
+}
+
+std::vector<json> FakeFleet::Changes() const { return changes_; }
+
+FakeResponse FakeFleet::Handle(const FakeRequest& request) {
+  const std::string path = Decode(request.target.substr(0, request.target.find('?')));
+  if (path == "/fleet/v1/batch") return Batch(json::parse(request.body));
+  if (path == "/fleet/v1/watch") return Watch();
+  if (path == "/fleet/v1/machines") return {.body = json{{"machines", machines}}.dump()};
+  if (path == "/fleet/v1/state") return {.body = json{{"states", states}}.dump()};
+  if (path == "/fleet/v1/units") {
+    json list = json::array();
+    for (const auto& [name, unit] : units) list.push_back(unit);
+    return {.body = json{{"units", list}}.dump()};
+  }
+  if (!path.starts_with("/fleet/v1/units/")) return Error(404, "no such path");
+  const auto unit = units.find(path.substr(std::string_view("/fleet/v1/units/").size()));
+  if (unit == units.end()) return Error(404, "unit does not exist");
+  return {.body = unit->second.dump()};
+}
+
+FakeResponse FakeFleet::Batch(const json& body) {
+  json results = json::array();
+  for (const json& change : body["changes"]) {
+    changes_.push_back(change);
+    const std::string name = change["name"];
+    const bool known = units.contains(name);
+    json result = {{"name", name}, {"code", known ? 204 : 201}};
+    if (change.contains("destroy")) {
+      units.erase(name);
+      result["code"] = known ? 204 : 404;
+      results.push_back(result);
+      continue;
+    }
+    if (known && change.contains("content")) {
+      const bool same = units[name]["content"] == change["content"];
+      result[same ? "same" : "differs"] = true;
+    }
+    const std::string desired =
+        change.value("desiredState", known ? std::string(units[name]["desiredState"]) : "inactive");
+    const bool keep = known && !change.value("replace", false);
+    const std::string content =
+        keep ? std::string(units[name]["content"]) : change.value("content", std::string());
+    const bool global = known && units[name].value("global", false);
+    Add(name, desired, content);
+    if (global) units[name]["global"] = true;
+    if (after_change) after_change(units[name]);
+    results.push_back(result);
+  }
+  return {.body = json{{"revision", kRevision}, {"results", results}}.dump()};
+}
+
+FakeResponse FakeFleet::Watch() {
+  if (broken_watches > 0) {
+    --broken_watches;
+    return {.chunks = {{": nothing yet\n\n"}}};
+  }
+  std::vector<std::string> chunks;
+  for (const auto& [name, unit] : units) chunks.push_back(Event("unit", unit));
+  for (const json& state : states) chunks.push_back(Event("state", state));
+  chunks.push_back(Event("sync", {{"revision", kRevision}}));
+  for (const std::string& event : later_events) chunks.push_back(event);
+  return {.chunks = std::move(chunks), .keep_open = true};
+}
+
+}  // namespace fleet::fleetctl

@@ -1,0 +1,65 @@
+#pragma once
+
+// For tests: a cluster behind a FakeServer that does at once what it is told, and fleetctl run
+// against it in this process.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "client/fake_server.h"
+#include "fleetctl/command.h"
+#include "nlohmann/json.hpp"
+
+namespace fleet::fleetctl {
+
+struct Result {
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+class FakeFleet {
+ public:
+  static constexpr std::string_view kMachine = "8be9f57e6f3f4a07a4a4a5c2a4b6a7f1";
+
+  FakeFleet();
+  ~FakeFleet();
+
+  // Entities by name; what batches change and everything else reads. Changed before Run() only.
+  std::map<std::string, nlohmann::json> units;
+  nlohmann::json states = nlohmann::json::array();
+  nlohmann::json machines;
+  // Called with each unit that a batch has changed: for units that fail, wait, hang …
+  std::function<void(nlohmann::json& unit)> after_change;
+  // Sent after the sync of each watch.
+  std::vector<std::string> later_events;
+  // Watches that are closed before their sync, to begin with.
+  int broken_watches = 0;
+
+  // Adds a registered unit.
+  void Add(const std::string& name, const std::string& desired, const std::string& content = "");
+
+  Result Run(const std::vector<std::string>& arguments, const std::string& input = "");
+  // The changes of the batches so far.
+  std::vector<nlohmann::json> Changes() const;
+  // A directory of this fleet's own, for unit files; ends with a slash.
+  const std::string& directory() const { return directory_; }
+  std::string Write(const std::string& name, const std::string& content) const;
+  std::map<std::string, std::string> variables;
+  std::string local_machine_id;
+
+ private:
+  client::FakeResponse Handle(const client::FakeRequest& request);
+  client::FakeResponse Batch(const nlohmann::json& body);
+  client::FakeResponse Watch();
+
+  std::string directory_;
+  std::vector<nlohmann::json> changes_;
+  std::unique_ptr<client::FakeServer> server_;
+};
+
+}  // namespace fleet::fleetctl
