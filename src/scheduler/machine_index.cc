@@ -121,9 +121,10 @@ std::vector<Slot> MachineIndex::InOrder(const Bits& slots) const {
 }
 
 bool MachineIndex::NeedsRenumbering() const {
-  // So that the cost of renumbering, spread over the machines that caused it, is constant.
+  // Often enough that looking at the slots behind the sorted ones costs little, seldom enough that
+  // renumbering does, spread over the machines that caused it.
   constexpr size_t kLeast = 64;
-  return slots_.size() - sorted_ > std::max(kLeast, sorted_ / 8);
+  return slots_.size() - sorted_ > std::max(kLeast, sorted_ / 64);
 }
 
 std::vector<Slot> MachineIndex::Renumber() {

@@ -108,23 +108,33 @@ struct Scheduler::Impl {
     return feasible;
   }
 
-  // The least loaded, where the candidate's own occupation does not count as load.
-  std::optional<Slot> Best(const Candidate& candidate, Bits slots) const {
-    std::vector<Slot> occupied;
+  // The least loaded, where the candidate's own occupation does not count as load; of equals the
+  // one where it runs already, then the first id.
+  std::optional<Slot> Best(const Candidate& candidate, const std::string& unit, Bits slots) const {
+    struct Rank {
+      Slot slot = 0;
+      uint32_t load = 0;
+      bool runs = false;
+    };
+    const std::vector<Slot> runs_on = placements.RunsOn(unit);
+    std::vector<Rank> occupied;
     for (const Slot slot : candidate.Occupied()) {
       if (!slots.Test(slot)) continue;
-      occupied.push_back(slot);
+      occupied.push_back({slot, machines.load(slot) - 1,
+                          std::binary_search(runs_on.begin(), runs_on.end(), slot)});
       slots.Clear(slot);
     }
-    std::optional<Slot> best = machines.LeastLoaded(slots);
-    uint32_t best_load = best ? machines.load(*best) : 0;
-    for (const Slot slot : occupied) {
-      const uint32_t load = machines.load(slot) - 1;
-      if (best && !machines.IsBefore(slot, load, *best, best_load)) continue;
-      best = slot;
-      best_load = load;
+    std::optional<Rank> best;
+    if (const auto slot = machines.LeastLoaded(slots)) best = {*slot, machines.load(*slot), false};
+    for (const Rank& rank : occupied) {
+      const bool stays = best && rank.load == best->load && rank.runs != best->runs;
+      if (!best ||
+          (stays ? rank.runs : machines.IsBefore(rank.slot, rank.load, best->slot, best->load))) {
+        best = rank;
+      }
     }
-    return best;
+    if (!best) return std::nullopt;
+    return best->slot;
   }
 
   Explanation ExplanationOf(const Candidate& candidate, const Requirements& requirements,
@@ -175,7 +185,7 @@ Choice Scheduler::Choose(const std::string& unit, const Requirements& requiremen
                          std::string_view avoid) const {
   const auto candidate = impl_->placements.MakeCandidate(unit, requirements);
   auto feasible = impl_->Narrow(candidate, requirements, avoid, Impl::Explain::kNo);
-  if (const auto best = impl_->Best(candidate, std::move(feasible.slots))) {
+  if (const auto best = impl_->Best(candidate, unit, std::move(feasible.slots))) {
     return {.machine = impl_->machines.id(*best)};
   }
   return {.explanation = impl_->ExplanationOf(candidate, requirements, avoid)};

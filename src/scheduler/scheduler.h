@@ -2,11 +2,14 @@
 
 // Where a unit may run and where it should: hard constraints first, then the least loaded machine.
 //
-// A pure library: no I/O, no clock, no threads; the same calls give the same answers. It keeps its
-// own indexes, updated by deltas, so that a placement does not look at every machine or every unit:
+// A pure library: no I/O, no clock, no threads; the same calls give the same answers, and so does a
+// scheduler that was told the same state in another order. A const call may complete an index: one
+// object belongs to one thread. It keeps its own indexes, updated by deltas, so that a placement
+// does not look at every machine or every unit:
 //   metadata value → machines; load → machines; conflict glob ↔ unit names, per machine.
 // It holds no copy of a unit's text; whoever calls tells it the requirements.
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,7 +35,9 @@ enum class Hold {
 };
 
 // One constraint and how many machines it rules out (each machine is counted once, under the first
-// constraint that rules it out, in the order metadata, MachineID, MachineOf, Conflicts, cordon).
+// constraint that rules it out, in the order metadata, MachineID, MachineOf, Conflicts, cordon,
+// avoided). All conflicts are one constraint that names up to three units, so that a refusal stays
+// short: it is stored with the unit.
 struct RuledOut {
   std::string constraint;  // "MachineMetadata zone=c", "Conflicts with mysql.1.service", …
   int machines = 0;
@@ -72,8 +77,9 @@ class Scheduler {
   // Does nothing if it does not occupy it.
   void Unplace(const std::string& unit, const std::string& machine);
 
-  // The best machine for a unit that is not global. What the unit itself occupies neither conflicts
-  // with it nor counts as load. `avoid` (if not empty) is not considered.
+  // The best machine for a unit that is not global: the least loaded, of equals the one where it
+  // runs, then the first id. What the unit itself occupies neither conflicts with it nor counts as
+  // load. It counts as a newcomer everywhere. `avoid` (if not empty) is not considered.
   Choice Choose(const std::string& unit, const Requirements& requirements,
                 std::string_view avoid = {}) const;
 
@@ -88,7 +94,7 @@ class Scheduler {
                                             const Requirements& requirements) const;
 
   // Placed units that a unit of this name and requirements, placed on `machine`, conflicts with in
-  // either direction. Sorted.
+  // either direction. Sorted. The machine need not be present.
   std::vector<std::string> ConflictsOn(const std::string& unit, const Requirements& requirements,
                                        const std::string& machine) const;
 
