@@ -1,0 +1,58 @@
+#pragma once
+
+// The HTTP API's behaviour, without the network: requests in, responses out. Server (server.h)
+// brings the requests.
+//
+// Lives in one loop, the API loop: its executor. The store calls back there, and all its member
+// functions are called there. Reads are answered from the newest view; a write is answered when the
+// view shows it.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "api/http.h"
+#include "api/watch_hub.h"
+#include "base/executor.h"
+#include "model/cluster_view.h"
+#include "registry/keys.h"
+#include "store/store.h"
+
+namespace fleet::api {
+
+struct ApiContext {
+  Executor* executor = nullptr;
+  store::Store* store = nullptr;  // bound to `executor`
+  registry::Keys keys{"/fleet/"};
+  std::string version;
+  size_t token_limit = 100;  // default page size
+  // How long a write that is stored waits until the view shows it.
+  absl::Duration view_timeout = absl::Seconds(10);
+  // Why there is no view yet: which endpoints and why, or who else has this machine's id.
+  std::function<std::string()> unavailable_cause;
+  WatchLimits watch;
+};
+
+struct ApiState;
+
+class Api final : public RequestHandler {
+ public:
+  // What the context points to outlives this object.
+  explicit Api(ApiContext context);
+  ~Api() override;
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  // Each step of the mirror, in order. Before the first, requests that need the cluster's state are
+  // answered 503.
+  void OnViewChange(const ViewChange& change);
+
+  void Handle(Request request, Responder respond) override;
+  size_t MaxBody(std::string_view method, std::string_view target) const override;
+
+ private:
+  std::unique_ptr<ApiState> state_;
+};
+
+}  // namespace fleet::api

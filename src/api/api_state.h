@@ -1,0 +1,65 @@
+#pragma once
+
+// What the handlers share, and the handlers themselves. Internal to api/.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/api.h"
+#include "api/assignment_counts.h"
+#include "api/http.h"
+#include "api/revision_waiters.h"
+#include "api/router.h"
+#include "api/watch_hub.h"
+#include "nlohmann/json_fwd.hpp"
+#include "registry/unit_changes.h"
+
+namespace fleet::api {
+
+inline constexpr std::string_view kUnreachable = "fleet server unable to communicate with etcd";
+
+struct ApiState {
+  explicit ApiState(ApiContext its_context)
+      : context(std::move(its_context)),
+        changer(context.store, context.keys),
+        waiters(context.executor),
+        hub(context.executor, &counts, context.watch) {}
+
+  ApiContext context;
+  ClusterViewPtr view;  // null: never joined
+  AssignmentCounts counts;
+  registry::UnitChanger changer;
+  RevisionWaiters waiters;
+  WatchHub hub;
+  Router router;
+  std::string discovery;
+};
+
+// 503 with the cause.
+Response NotJoined(const ApiState& state);
+
+// An error of the store or of unit_changes as the API words it.
+Response WriteErrorResponse(const absl::Status& status);
+
+// Runs `answer` when the view has reached `revision`; or responds 504 when that takes too long.
+void WhenSeen(ApiState& state, int64_t revision, Responder respond,
+              absl::AnyInvocable<Response()> answer);
+
+// Each adds its routes. Routes that need a view are given to AddWithView.
+void AddUnitRoutes(ApiState& state);
+void AddStateRoutes(ApiState& state);
+void AddMachineRoutes(ApiState& state);
+void AddBatchRoutes(ApiState& state);
+void AddWatchRoutes(ApiState& state);
+void AddHealthRoutes(ApiState& state);
+void AddDiscoveryRoutes(ApiState& state);  // the last: it describes the others
+
+// Adds a route whose handler is called only when there is a view; 503 before.
+void AddWithView(ApiState& state, Route route);
+
+// A unit change from its JSON: desiredState, content or options, replace, restart, destroy, force,
+// name. Member names match in any case, null is as good as absent. INVALID_ARGUMENT otherwise.
+absl::StatusOr<registry::UnitChange> ReadUnitChange(const nlohmann::json& json);
+
+}  // namespace fleet::api

@@ -1,0 +1,170 @@
+#include "api/entities.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "model/unit_name.h"
+#include "model/unit_status.h"
+
+namespace fleet::api {
+namespace {
+
+void WriteOptions(JsonWriter& json, const UnitFile& file) {
+  json.Key("options").BeginArray();
+  for (const UnitOption& option : file.options()) {
+    json.BeginObject();
+    json.Always("section", option.section).Always("name", option.name);
+    json.Always("value", option.value).EndObject();
+  }
+  json.EndArray();
+}
+
+void WriteReport(JsonWriter& json, const StateReport* report) {
+  if (report == nullptr) return;
+  json.Member("systemdLoadState", report->load_state);
+  json.Member("systemdActiveState", report->active_state);
+  json.Member("systemdSubState", report->sub_state);
+}
+
+// The machines that this incarnation of a unit is assigned to, tombstones left out.
+std::vector<std::string> AssignedTo(const ClusterView& view, const std::string& name) {
+  const std::string& uid = view.units.Find(name)->value.uid;
+  std::vector<std::string> machines;
+  const auto& map = view.assignments;
+  for (auto it = FirstOf(map, name); InUnit(it, map, name); ++it) {
+    const Assignment& assignment = it->second.value;
+    if (assignment.uid != uid || assignment.state == AssignmentState::kGone) continue;
+    machines.push_back(it->first.machine);
+  }
+  return machines;
+}
+
+// A global unit as a whole: as far as its slowest machine; failed if one has failed.
+UnitStatus Combine(const UnitRecord& record, const std::vector<UnitStatus>& parts) {
+  UnitStatus whole;
+  whole.reason = record.refusal;
+  if (parts.empty()) {
+    whole.progress = record.desired == DesiredState::kInactive ? Progress::kReached
+                     : record.refusal.empty()                  ? Progress::kPending
+                                                               : Progress::kWaiting;
+    return whole;
+  }
+  whole.current = std::min_element(parts.begin(), parts.end(), [](const auto& a, const auto& b) {
+                    return a.current < b.current;
+                  })->current;
+  whole.progress = Progress::kReached;
+  for (const UnitStatus& part : parts) {
+    if (part.progress == Progress::kFailed && whole.progress != Progress::kFailed) {
+      whole.progress = Progress::kFailed;
+      whole.reason = part.reason;
+      whole.log_tail = part.log_tail;
+    } else if (part.progress != Progress::kReached && whole.progress == Progress::kReached) {
+      whole.progress = Progress::kPending;
+    }
+  }
+  return whole;
+}
+
+void WriteProgress(JsonWriter& json, const UnitStatus& status) {
+  json.Always("progress", ToString(status.progress)).Member("reason", status.reason);
+  WriteReport(json, status.report);
+  json.Member("logTail", status.log_tail);
+}
+
+void WriteGlobalStatus(JsonWriter& json, const ClusterView& view, const UnitName& name,
+                       const UnitRecord& record) {
+  const std::vector<std::string> machines = AssignedTo(view, name.full());
+  std::vector<UnitStatus> parts;
+  parts.reserve(machines.size());
+  for (const std::string& machine : machines) parts.push_back(StatusOn(view, name, machine));
+  const UnitStatus whole = Combine(record, parts);
+  json.Always("currentState", ToString(whole.current)).Key("global").Bool(true);
+  WriteProgress(json, whole);
+  json.Key("machines").BeginArray();
+  for (size_t i = 0; i < machines.size(); ++i) {
+    json.BeginObject().Always("machineID", machines[i]);
+    json.Always("currentState", ToString(parts[i].current));
+    WriteProgress(json, parts[i]);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void WritePlacedStatus(JsonWriter& json, const ClusterView& view, const UnitName& name) {
+  const UnitStatus status = StatusOf(view, name);
+  json.Always("currentState", ToString(status.current));
+  json.Member("machineID", status.machine);
+  const std::vector<std::string> machines = AssignedTo(view, name.full());
+  if (!machines.empty()) json.Always("target", machines[0]);
+  WriteProgress(json, status);
+}
+
+}  // namespace
+
+bool IsGlobal(const UnitFile& file) {
+  // The last one counts, as in ParseRequirements; read here without making requirements of it all.
+  const auto& options = file.options();
+  for (auto it = options.rbegin(); it != options.rend(); ++it) {
+    if (it->section != "X-Fleet" || it->name != "Global") continue;
+    const std::string value = absl::AsciiStrToLower(it->value);
+    return value == "true" || value == "yes" || value == "1" || value == "on" || value == "t";
+  }
+  return false;
+}
+
+void WriteUnit(JsonWriter& json, const ClusterView& view, const std::string& name, Detail detail) {
+  const UnitRecord& record = view.units.Find(name)->value;
+  const Stored<Content>* content = view.contents.Find(record.content_hash);
+  const UnitFile* file = content ? content->value.file.get() : nullptr;
+  json.BeginObject().Always("name", name);
+  if (detail == Detail::kFull && file != nullptr) WriteOptions(json, *file);
+  json.Always("desiredState", ToString(record.desired));
+  json.Member("uid", record.uid).Member("hash", record.content_hash);
+  if (detail == Detail::kFull && file != nullptr) json.Always("content", file->text());
+  if (file != nullptr) json.Member("description", file->Description());
+  if (const auto parsed = UnitName::Parse(name); parsed.ok()) {
+    if (file != nullptr && IsGlobal(*file)) {
+      WriteGlobalStatus(json, view, *parsed, record);
+    } else {
+      WritePlacedStatus(json, view, *parsed);
+    }
+  }
+  json.EndObject();
+}
+
+bool IsListed(const StateReport& report) { return !report.gone; }
+
+void WriteState(JsonWriter& json, const UnitOnMachine& where, const StateReport& report) {
+  json.BeginObject().Always("name", where.unit).Always("hash", report.content_hash);
+  json.Always("machineID", where.machine);
+  json.Always("systemdLoadState", report.load_state);
+  json.Always("systemdActiveState", report.active_state);
+  json.Always("systemdSubState", report.sub_state).EndObject();
+}
+
+void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units) {
+  const MachineRecord& machine = view.machines.Find(id)->value;
+  const Stored<MachineSettings>* settings = view.settings.Find(id);
+  json.BeginObject().Always("id", id).Always("primaryIP", machine.address);
+  json.Key("metadata").BeginObject();
+  for (const auto& [key, value] :
+       EffectiveMetadata(machine, settings ? &settings->value : nullptr)) {
+    json.Always(key, value);
+  }
+  json.EndObject();
+  json.Member("hostname", machine.hostname).Member("version", machine.version);
+  json.Always("state", machine.leaving ? "leaving" : "ready").Key("units").Int(units);
+  if (!machine.api_endpoints.empty()) {
+    json.Key("apiEndpoints").BeginArray();
+    for (const std::string& endpoint : machine.api_endpoints) json.String(endpoint);
+    json.EndArray();
+  }
+  json.EndObject();
+}
+
+void WriteRemoved(JsonWriter& json, std::string_view name, std::string_view machine) {
+  json.BeginObject().Member("name", name).Member("machineID", machine).EndObject();
+}
+
+}  // namespace fleet::api

@@ -1,0 +1,33 @@
+#pragma once
+
+// What the API says of units, states and machines: one JSON object each, made from a view. Pure.
+
+#include <string>
+
+#include "api/json_writer.h"
+#include "model/cluster_view.h"
+
+namespace fleet::api {
+
+enum class Detail {
+  kFull,
+  kSummary,  // a unit without its options and its text
+};
+
+// The unit `name` of the view. REQUIRES: view.units has it.
+void WriteUnit(JsonWriter& json, const ClusterView& view, const std::string& name, Detail detail);
+
+// True if users see this report: it is of something that is still there.
+bool IsListed(const StateReport& report);
+void WriteState(JsonWriter& json, const UnitOnMachine& where, const StateReport& report);
+
+// `units`: how many are assigned to it. REQUIRES: view.machines has it.
+void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units);
+
+// {"name":…} or {"machineID":…} or both, of what has been removed.
+void WriteRemoved(JsonWriter& json, std::string_view name, std::string_view machine);
+
+// Whether the unit runs on every eligible machine.
+bool IsGlobal(const UnitFile& file);
+
+}  // namespace fleet::api

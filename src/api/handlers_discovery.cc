@@ -1,0 +1,112 @@
+// GET /discovery: a discovery document (Google's format, as fleet 1.0's) of the methods served.
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "api/api_state.h"
+#include "api/json_writer.h"
+#include "fmt/core.h"
+
+namespace fleet::api {
+namespace {
+
+constexpr std::string_view kBase = "/fleet/v1/";
+
+constexpr std::string_view kSchemas = R"json({
+"Machine":{"id":"Machine","type":"object","properties":{
+ "id":{"type":"string","required":true},"primaryIP":{"type":"string"},
+ "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
+ "hostname":{"type":"string"},"version":{"type":"string"},"state":{"type":"string"},
+ "units":{"type":"integer"},"apiEndpoints":{"type":"array","items":{"type":"string"}}}},
+"MachinePage":{"id":"MachinePage","type":"object","properties":{
+ "machines":{"type":"array","items":{"$ref":"Machine"}},"nextPageToken":{"type":"string"}}},
+"UnitOption":{"id":"UnitOption","type":"object","properties":{
+ "section":{"type":"string"},"name":{"type":"string"},"value":{"type":"string"}}},
+"Unit":{"id":"Unit","type":"object","properties":{
+ "name":{"type":"string","required":true},
+ "options":{"type":"array","items":{"$ref":"UnitOption"}},
+ "desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
+ "currentState":{"type":"string","enum":["inactive","loaded","launched"]},
+ "machineID":{"type":"string","required":true},
+ "uid":{"type":"string"},"hash":{"type":"string"},"content":{"type":"string"},
+ "description":{"type":"string"},"global":{"type":"boolean"},"target":{"type":"string"},
+ "progress":{"type":"string","enum":["waiting","pending","reached","failed"]},
+ "reason":{"type":"string"},"systemdLoadState":{"type":"string"},
+ "systemdActiveState":{"type":"string"},"systemdSubState":{"type":"string"},
+ "logTail":{"type":"string"},"machines":{"type":"array","items":{"type":"object"}}}},
+"UnitPage":{"id":"UnitPage","type":"object","properties":{
+ "units":{"type":"array","items":{"$ref":"Unit"}},"nextPageToken":{"type":"string"}}},
+"UnitState":{"id":"UnitState","type":"object","properties":{
+ "name":{"type":"string","required":true},"hash":{"type":"string","required":true},
+ "machineID":{"type":"string","required":true},
+ "systemdLoadState":{"type":"string","required":true},
+ "systemdActiveState":{"type":"string","required":true},
+ "systemdSubState":{"type":"string","required":true}}},
+"UnitStatePage":{"id":"UnitStatePage","type":"object","properties":{
+ "states":{"type":"array","items":{"$ref":"UnitState"}},"nextPageToken":{"type":"string"}}}
+})json";
+
+void WriteMethod(JsonWriter& json, const Route& route) {
+  json.Key(route.name).BeginObject();
+  json.Always("id", fmt::format("fleet.{}.{}", route.resource, route.name));
+  json.Always("description", route.description).Always("httpMethod", route.method);
+  const std::string path = route.pattern.substr(kBase.size());
+  json.Always("path", path);
+  json.Key("parameters").BeginObject();
+  if (const size_t brace = path.find('{'); brace != std::string::npos) {
+    json.Key(path.substr(brace + 1, path.size() - brace - 2)).BeginObject();
+    json.Always("type", "string").Always("location", "path").Key("required").Bool(true);
+    json.EndObject();
+  }
+  for (const std::string& parameter : route.parameters) {
+    json.Key(parameter).BeginObject();
+    json.Always("type", "string").Always("location", "query").EndObject();
+  }
+  json.EndObject();
+  if (!route.request_schema.empty()) {
+    json.Key("request").BeginObject().Always("$ref", route.request_schema).EndObject();
+  }
+  if (!route.response_schema.empty()) {
+    json.Key("response").BeginObject().Always("$ref", route.response_schema).EndObject();
+  }
+  json.EndObject();
+}
+
+std::string Document(const Router& router) {
+  std::map<std::string, std::vector<const Route*>> resources;
+  for (const Route& route : router.routes()) {
+    if (!route.resource.empty()) resources[route.resource].push_back(&route);
+  }
+  JsonWriter json;
+  json.BeginObject();
+  json.Always("kind", "discovery#restDescription").Always("discoveryVersion", "v1");
+  json.Always("id", "fleet:v1").Always("name", "fleet").Always("version", "v1");
+  json.Always("title", "fleet API").Always("description", "Manage units across a cluster.");
+  json.Always("protocol", "rest").Always("basePath", kBase).Always("rootUrl", "/");
+  json.Always("servicePath", "fleet/v1/").Key("schemas").Raw(kSchemas);
+  json.Key("resources").BeginObject();
+  for (const auto& [resource, routes] : resources) {
+    json.Key(resource).BeginObject().Key("methods").BeginObject();
+    for (const Route* route : routes) WriteMethod(json, *route);
+    json.EndObject().EndObject();
+  }
+  json.EndObject().EndObject();
+  return json.Take();
+}
+
+}  // namespace
+
+void AddDiscoveryRoutes(ApiState& state) {
+  state.router.Add({.method = "GET",
+                    .pattern = "/fleet/v1/discovery",
+                    .resource = "Discovery",
+                    .name = "Get",
+                    .description = "This document.",
+                    .handler = [&state](const Request&, Responder respond) {
+                      respond(JsonResponse(200, state.discovery));
+                    }});
+  state.discovery = Document(state.router);
+}
+
+}  // namespace fleet::api

@@ -1,0 +1,23 @@
+// /healthz and /readyz, for load balancers and supervisors.
+
+#include "api/api_state.h"
+
+namespace fleet::api {
+
+void AddHealthRoutes(ApiState& state) {
+  state.router.Add(
+      {.method = "GET", .pattern = "/healthz", .handler = [](const Request&, Responder respond) {
+         Response response = JsonResponse(200, "ok\n");
+         response.content_type = "text/plain; charset=utf-8";
+         respond(std::move(response));
+       }});
+  AddWithView(
+      state,
+      {.method = "GET", .pattern = "/readyz", .handler = [](const Request&, Responder respond) {
+         Response response = JsonResponse(200, "ok\n");
+         response.content_type = "text/plain; charset=utf-8";
+         respond(std::move(response));
+       }});
+}
+
+}  // namespace fleet::api

@@ -1,0 +1,251 @@
+// /machines: the list, and PATCH of metadata in fleet 1.0's dialect of RFC 6902.
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "api/api_state.h"
+#include "api/entities.h"
+#include "api/json_reader.h"
+#include "api/page.h"
+#include "base/status.h"
+#include "fmt/core.h"
+#include "registry/codec.h"
+
+namespace fleet::api {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMaxAttempts = 5;
+
+struct MetadataChange {
+  std::string key;
+  std::optional<std::string> value;  // unset: remove
+};
+using Patch = std::map<std::string, std::vector<MetadataChange>>;  // by machine, in their order
+
+Response ListMachines(const ApiState& state, const Request& request) {
+  const auto page = ReadPageRequest(request.query, "machines", {}, state.context.token_limit);
+  if (!page.ok()) return ErrorResponse(page.status());
+  const ClusterView& view = *state.view;
+  JsonWriter body;
+  body.BeginObject().Key("machines").BeginArray();
+  auto it = view.machines.lower_bound(page->next_unit);
+  for (size_t n = 0; n < page->size && it != view.machines.end(); ++n, ++it) {
+    WriteMachine(body, view, it->first, state.counts.Of(it->first));
+  }
+  body.EndArray();
+  if (it != view.machines.end()) {
+    body.Always("nextPageToken", NextPageToken(*page, "machines", it->first));
+  }
+  body.EndObject();
+  return JsonResponse(200, body.Take());
+}
+
+// Metadata is listed as k=v,k=v and matched as k=v: what would make that ambiguous is refused.
+bool IsMetadataKey(std::string_view key) {
+  return !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
+    return static_cast<unsigned char>(c) > ' ' && c != '=' && c != ',' && c != '"' && c != '\'' &&
+           c != 0x7F;
+  });
+}
+
+bool HasControl(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; });
+}
+
+absl::Status AddOperation(const json& operation, Patch& patch) {
+  if (!operation.is_object()) {
+    return absl::InvalidArgumentError("each operation must be an object of op, path and value");
+  }
+  ASSIGN_OR_RETURN(const auto op, StringMember(operation, "op"));
+  ASSIGN_OR_RETURN(const auto path, StringMember(operation, "path"));
+  if (op != "add" && op != "replace" && op != "remove") {
+    return absl::InvalidArgumentError(
+        fmt::format("invalid op \"{}\": one of add, replace and remove", op.value_or("")));
+  }
+  std::vector<std::string> parts = absl::StrSplit(path.value_or(""), '/');
+  for (std::string& part : parts) part = absl::StrReplaceAll(part, {{"~1", "/"}, {"~0", "~"}});
+  if (parts.size() != 4 || !parts[0].empty() || parts[1].empty() || HasControl(parts[1]) ||
+      parts[1].find('/') != std::string::npos || parts[2] != "metadata" ||
+      !IsMetadataKey(parts[3])) {
+    return absl::InvalidArgumentError(
+        fmt::format("invalid path \"{}\": expected /MACHINE/metadata/NAME", path.value_or("")));
+  }
+  MetadataChange change{.key = parts[3]};
+  if (op != "remove") {
+    const json* value = FindMember(operation, "value");
+    if (value && value->is_object()) value = FindMember(*value, "value");
+    if (!value || !value->is_string() || value->get_ref<const std::string&>().empty() ||
+        HasControl(value->get_ref<const std::string&>())) {
+      return absl::InvalidArgumentError(
+          fmt::format("invalid value for {}: a string that is not empty is needed", *path));
+    }
+    change.value = value->get<std::string>();
+  }
+  patch[parts[1]].push_back(std::move(change));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Patch> ReadPatch(const std::string& body) {
+  ASSIGN_OR_RETURN(const json operations, ParseJson(body, "an array of operations"));
+  if (!operations.is_array()) {
+    return absl::InvalidArgumentError("the body must be an array of operations");
+  }
+  Patch patch;
+  for (const json& operation : operations) RETURN_IF_ERROR(AddOperation(operation, patch));
+  if (patch.size() > store::kMaxTxnSize) {
+    return absl::InvalidArgumentError(
+        fmt::format("one request can change at most {} machines", store::kMaxTxnSize));
+  }
+  return patch;
+}
+
+void Apply(const std::vector<MetadataChange>& changes, MachineSettings& settings) {
+  for (const MetadataChange& change : changes) {
+    auto& removed = settings.removed_metadata;
+    const auto at = std::lower_bound(removed.begin(), removed.end(), change.key);
+    const bool is_removed = at != removed.end() && *at == change.key;
+    if (change.value) {
+      settings.set_metadata[change.key] = *change.value;
+      if (is_removed) removed.erase(at);
+    } else {
+      settings.set_metadata.erase(change.key);
+      if (!is_removed) removed.insert(at, change.key);
+    }
+  }
+}
+
+// Writes the settings of all machines of a patch in one transaction; reads them again and tries
+// anew when somebody else wrote one of them.
+class PatchJob : public std::enable_shared_from_this<PatchJob> {
+ public:
+  PatchJob(ApiState& state, Patch patch, Responder respond)
+      : state_(state), patch_(std::move(patch)), respond_(std::move(respond)) {
+    for (const auto& [machine, changes] : patch_) {
+      const auto* settings = state_.view->settings.Find(machine);
+      known_[machine] = settings ? *settings : Stored<MachineSettings>{};
+    }
+  }
+
+  void Commit() {
+    store::Txn txn;
+    int64_t newest = 0;
+    for (const auto& [machine, changes] : patch_) {
+      const Stored<MachineSettings>& known = known_[machine];
+      newest = std::max(newest, known.mod_revision);
+      MachineSettings settings = known.value;
+      Apply(changes, settings);
+      const std::string key = state_.context.keys.Settings(machine);
+      txn.compares.push_back({.key = key, .revision = known.mod_revision});
+      if (settings != known.value) {
+        txn.ops.emplace_back(store::Put{.key = key, .value = registry::Encode(settings)});
+      }
+    }
+    const bool writes = !txn.ops.empty();
+    state_.context.store->Commit(std::move(txn), [self = shared_from_this(), newest,
+                                                  writes](absl::StatusOr<store::TxnResult> result) {
+      if (result.ok() && result->succeeded) {
+        WhenSeen(self->state_, writes ? result->revision : newest, std::move(self->respond_),
+                 [] { return JsonResponse(204, ""); });
+      } else if (!result.ok()) {
+        self->Fail(result.status());
+      } else if (++self->attempts_ == kMaxAttempts) {
+        self->Fail(absl::AbortedError(
+            "others keep changing these machines' settings; nothing was stored, try again"));
+      } else {
+        self->ReadAgain();
+      }
+    });
+  }
+
+ private:
+  void ReadAgain() {
+    waiting_ = patch_.size();
+    read_status_ = absl::OkStatus();
+    for (const auto& [machine, changes] : patch_) {
+      state_.context.store->Range(
+          {.range = {.key = state_.context.keys.Settings(machine), .end = ""}},
+          [self = shared_from_this(), id = machine](absl::StatusOr<store::RangeResult> result) {
+            self->read_status_.Update(result.ok() ? self->Remember(id, *result) : result.status());
+            if (--self->waiting_ > 0) return;
+            if (self->read_status_.ok()) {
+              self->Commit();
+            } else {
+              // The commit before had no effect, so neither has the request.
+              self->Fail(absl::UnavailableError(self->read_status_.message()));
+            }
+          });
+    }
+  }
+
+  absl::Status Remember(const std::string& machine, const store::RangeResult& result) {
+    Stored<MachineSettings> known;
+    if (!result.kvs.empty()) {
+      ASSIGN_OR_RETURN(known.value, registry::DecodeSettings(result.kvs[0].value));
+      known.mod_revision = result.kvs[0].mod_revision;
+    }
+    known_[machine] = std::move(known);
+    return absl::OkStatus();
+  }
+
+  void Fail(const absl::Status& status) {
+    if (absl::IsDeadlineExceeded(status)) {
+      respond_(ErrorResponse(absl::DeadlineExceededError(
+          fmt::format("the registry did not answer in time ({}): the settings may or may not have "
+                      "been stored; look, and try again",
+                      std::string(status.message())))));
+      return;
+    }
+    respond_(WriteErrorResponse(status));
+  }
+
+  ApiState& state_;
+  Patch patch_;
+  Responder respond_;
+  std::map<std::string, Stored<MachineSettings>> known_;
+  int attempts_ = 0;
+  size_t waiting_ = 0;
+  absl::Status read_status_;
+};
+
+void PatchMachines(ApiState& state, const Request& request, Responder respond) {
+  auto patch = ReadPatch(request.body);
+  if (!patch.ok()) {
+    respond(ErrorResponse(patch.status()));
+  } else if (patch->empty()) {
+    respond(JsonResponse(204, ""));
+  } else {
+    std::make_shared<PatchJob>(state, *std::move(patch), std::move(respond))->Commit();
+  }
+}
+
+}  // namespace
+
+void AddMachineRoutes(ApiState& state) {
+  AddWithView(state, {.method = "GET",
+                      .pattern = "/fleet/v1/machines",
+                      .resource = "Machines",
+                      .name = "List",
+                      .description = "Retrieve a page of Machine objects.",
+                      .parameters = {"nextPageToken", "limit"},
+                      .response_schema = "MachinePage",
+                      .handler = [&state](const Request& request, Responder respond) {
+                        respond(ListMachines(state, request));
+                      }});
+  AddWithView(state, {.method = "PATCH",
+                      .pattern = "/fleet/v1/machines",
+                      .resource = "Machines",
+                      .name = "Patch",
+                      .description = "Set and remove metadata of machines.",
+                      .handler = [&state](const Request& request, Responder respond) {
+                        PatchMachines(state, request, std::move(respond));
+                      }});
+}
+
+}  // namespace fleet::api

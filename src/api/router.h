@@ -1,0 +1,54 @@
+#pragma once
+
+// From method and target to a handler: percent decoding, the query, 404 and 405. Pure.
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "api/http.h"
+
+namespace fleet::api {
+
+// One method of the API. `resource`, `name` and `description` stand in the discovery document.
+struct Route {
+  std::string method;    // "GET"
+  std::string pattern;   // "/fleet/v1/units/{name}"; at most one parameter, the last segment
+  std::string resource;  // "Units"; empty: not in the discovery document
+  std::string name;      // "Get"
+  std::string description;
+  std::vector<std::string> parameters;  // of the query
+  std::string request_schema;           // of the discovery document
+  std::string response_schema;
+  size_t max_body = 1 << 20;  // bytes; more is answered 413
+  absl::AnyInvocable<void(Request, Responder) const> handler;
+};
+
+// Bytes of a percent-encoded text. INVALID_ARGUMENT for a broken escape or an encoded NUL. `plus`:
+// '+' is a blank, as in queries.
+absl::StatusOr<std::string> PercentDecode(std::string_view text, bool plus);
+
+absl::StatusOr<Query> ParseQuery(std::string_view text);
+
+class Router {
+ public:
+  void Add(Route route);
+  const std::vector<Route>& routes() const { return routes_; }
+
+  // Finds the handler and calls it, or answers 400, 404, 405 (with Allow), 415; OPTIONS is answered
+  // 204 with Allow.
+  void Dispatch(Request request, Responder respond) const;
+
+  // How large the body of this request may be.
+  size_t MaxBody(std::string_view method, std::string_view target) const;
+
+ private:
+  std::vector<const Route*> RoutesOf(std::string_view path) const;
+
+  std::vector<Route> routes_;
+};
+
+}  // namespace fleet::api
