@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "store/embedded/embedded_store.h"
 #include "store/etcd/etcd_store.h"
 #include "store/store.h"
 #include "store/testing/etcd_process.h"
@@ -54,9 +55,29 @@ class EtcdBackend final : public Backend {
   }
 };
 
+class EmbeddedBackend final : public Backend {
+ public:
+  std::unique_ptr<Store> Open(Executor* executor) override {
+    auto store = MakeEmbeddedStore(dir_.path() + "/registry", executor, {.history = kHistory});
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  }
+  void Compact(SyncStore& store) override {
+    for (int64_t i = 0; i < 2 * kHistory; ++i) {
+      ASSERT_TRUE(store.PutKey("/compact", absl::StrCat(i)).ok());
+    }
+  }
+
+ private:
+  static constexpr int64_t kHistory = 200;
+  TempDir dir_;
+};
+
 struct Kind {
   std::string name;
   std::function<std::unique_ptr<Backend>()> make;
+
+  friend void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 };
 
 class StoreContract : public testing::TestWithParam<Kind> {
@@ -536,10 +557,11 @@ TEST_P(StoreContract, BindsAHandleForAnotherLoopThatOutlivesTheFirst) {
   EXPECT_TRUE(watch->Events(1).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(, StoreContract,
-                         testing::Values(Kind{"Etcd",
-                                              [] { return std::make_unique<EtcdBackend>(); }}),
-                         [](const auto& kind) { return kind.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    , StoreContract,
+    testing::Values(Kind{"Etcd", [] { return std::make_unique<EtcdBackend>(); }},
+                    Kind{"Embedded", [] { return std::make_unique<EmbeddedBackend>(); }}),
+    [](const auto& kind) { return kind.param.name; });
 
 }  // namespace
 }  // namespace fleet::store
