@@ -343,7 +343,7 @@ TEST_F(ServerTest, KnowsWhatAClientHasNotReadAndWhenItHasGone) {
     handler_.sinks[0]->Send(std::make_shared<const std::string>(16 << 20, 'x'));
     return handler_.sinks[0]->QueuedBytes();
   });
-  EXPECT_EQ(queued, size_t{16} << 20);
+  EXPECT_GE(queued, size_t{16} << 20);
   client.reset();
   while (!InLoop([&] { return handler_.sinks[0]->closed(); })) {
   }
