@@ -2,6 +2,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -155,6 +156,10 @@ absl::Status Bus::Call(Message message, absl::Duration timeout, ReplyCallback do
   sd_bus_slot* slot = nullptr;
   const auto usec = static_cast<uint64_t>(absl::ToInt64Microseconds(timeout));
   const int r = sd_bus_call_async(bus_.get(), &slot, message.get(), &OnReply, call.get(), usec);
+  if (r == -ENOTCONN || r == -ECONNRESET || r == -EPIPE) {
+    // Lost, though the loop has not come round to seeing it.
+    return absl::UnavailableError("systemd closed the connection");
+  }
   if (r < 0) {
     return absl::ErrnoToStatus(
         -r, absl::StrCat("D-Bus call ", sd_bus_message_get_member(message.get())));

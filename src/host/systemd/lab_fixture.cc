@@ -1,5 +1,6 @@
 #include "host/systemd/lab_fixture.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
@@ -12,7 +13,7 @@ void SystemdTest::SetUp() {
   systemd_ = OpenSystemd(options_, loop_.get());
   systemd_->SetListener(this);
   thread_ = std::thread([this] { loop_->Run(); });
-  WaitUntil([this] { return resyncs_ > 0; }, "the connection to systemd");
+  WaitForResyncs(1);
 }
 
 void SystemdTest::TearDown() {
@@ -57,13 +58,16 @@ absl::StatusOr<std::string> SystemdTest::GetResult(const std::string& unit) {
   return Ask<JobResult>([&](auto done) { systemd_->GetResult(unit, done); });
 }
 
-std::vector<JobResult> SystemdTest::StartAll(const std::vector<std::string>& units) {
-  std::vector<JobResult> results(units.size(), absl::UnknownError("no answer"));
+SystemdTest::Results SystemdTest::RunJobs(const std::vector<std::string>& units,
+                                          void (Systemd::*job)(const std::string&, JobCallback),
+                                          const std::function<void(const std::string&)>& before) {
+  Results results(units.size(), absl::UnknownError("no answer"));
   if (units.empty()) return results;
   size_t missing = units.size();
   Ask<bool>([&](auto done) {
     for (size_t i = 0; i < units.size(); ++i) {
-      systemd_->Start(units[i], [&, i, done](JobResult result) {
+      if (before) before(units[i]);
+      (systemd_.get()->*job)(units[i], [&, i, done](JobResult result) {
         results[i] = std::move(result);
         if (--missing == 0) done(true);
       });
@@ -72,17 +76,26 @@ std::vector<JobResult> SystemdTest::StartAll(const std::vector<std::string>& uni
   return results;
 }
 
-std::vector<JobResult> SystemdTest::StopAll(const std::vector<std::string>& units) {
-  std::vector<JobResult> results(units.size(), absl::UnknownError("no answer"));
-  if (units.empty()) return results;
-  size_t missing = units.size();
+SystemdTest::Results SystemdTest::StartAll(const std::vector<std::string>& units,
+                                           const std::function<void(const std::string&)>& before) {
+  return RunJobs(units, &Systemd::Start, before);
+}
+SystemdTest::Results SystemdTest::StopAll(const std::vector<std::string>& units) {
+  return RunJobs(units, &Systemd::Stop, {});
+}
+
+std::pair<JobResult, JobResult> SystemdTest::StartThenStop(const std::string& unit) {
+  std::pair<JobResult, JobResult> results;
+  int missing = 2;
   Ask<bool>([&](auto done) {
-    for (size_t i = 0; i < units.size(); ++i) {
-      systemd_->Stop(units[i], [&, i, done](JobResult result) {
-        results[i] = std::move(result);
-        if (--missing == 0) done(true);
-      });
-    }
+    systemd_->Start(unit, [&, done](JobResult result) {
+      results.first = std::move(result);
+      if (--missing == 0) done(true);
+    });
+    systemd_->Stop(unit, [&, done](JobResult result) {
+      results.second = std::move(result);
+      if (--missing == 0) done(true);
+    });
   });
   return results;
 }
@@ -97,25 +110,33 @@ void SystemdTest::Uninstall(const std::string& unit) {
   installed_.erase(unit);
 }
 
-void SystemdTest::WaitUntil(const std::function<bool()>& reached, const std::string& what) {
+template <typename Reached>
+void SystemdTest::WaitUntil(const std::string& what, Reached reached) {
   std::unique_lock lock(mutex_);
   if (!changed_.wait_for(lock, std::chrono::minutes(1), reached)) {
     ADD_FAILURE() << "waited a minute for " << what;
   }
 }
 
-std::vector<std::string> SystemdTest::Signalled(const std::string& unit) {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::string> states;
-  for (const UnitStatus& status : signals_) {
-    if (status.name == unit) states.push_back(status.active_state + "/" + status.sub_state);
-  }
-  return states;
+void SystemdTest::WaitForSignal(const std::string& unit, const std::string& state) {
+  WaitUntil(unit + " to be " + state, [&] {
+    const auto it = states_.find(unit);
+    return it != states_.end() && it->second == state;
+  });
+}
+void SystemdTest::WaitForRemoval(const std::string& unit) {
+  WaitUntil(unit + " to be unloaded", [&] { return removed_.contains(unit); });
+}
+void SystemdTest::WaitForResyncs(int count) {
+  WaitUntil("systemd to be there", [&] { return resyncs_ >= count; });
 }
 
-bool SystemdTest::WasRemoved(const std::string& unit) {
-  const std::lock_guard lock(mutex_);
-  return removed_.contains(unit);
+void SystemdTest::WaitForConnection() {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (!GetUnit("init.scope").ok()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "waited a minute for systemd";
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 int SystemdTest::Resyncs() {
@@ -135,7 +156,7 @@ std::string SystemdTest::Shell(const std::string& command) {
 
 void SystemdTest::OnUnitChanged(const UnitStatus& status) {
   const std::lock_guard lock(mutex_);
-  signals_.push_back(status);
+  states_[status.name] = status.active_state + "/" + status.sub_state;
   changed_.notify_all();
 }
 void SystemdTest::OnUnitRemoved(const std::string& name) {

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -57,19 +58,26 @@ class SystemdTest : public testing::Test, private Systemd::Listener {
   absl::StatusOr<bool> NeedsReload(const std::string& unit);
   absl::StatusOr<std::string> GetResult(const std::string& unit);
 
-  // Starts or stops all of them at once; results in the order of the units.
-  std::vector<absl::StatusOr<std::string>> StartAll(const std::vector<std::string>& units);
-  std::vector<absl::StatusOr<std::string>> StopAll(const std::vector<std::string>& units);
+  // Starts or stops all of them at once; results in the order of the units. `before` is called in
+  // the loop's thread before each is asked for.
+  using Results = std::vector<absl::StatusOr<std::string>>;
+  Results StartAll(const std::vector<std::string>& units,
+                   const std::function<void(const std::string&)>& before = {});
+  Results StopAll(const std::vector<std::string>& units);
+  // Asks for both before either is done.
+  std::pair<absl::StatusOr<std::string>, absl::StatusOr<std::string>> StartThenStop(
+      const std::string& unit);
 
   // Writes and links a unit; it is stopped and removed at the end of the test.
   void Install(const std::string& unit, const std::string& text);
   void Uninstall(const std::string& unit);
 
-  // Waits for something that signals bring about. Fails the test after a minute.
-  void WaitUntil(const std::function<bool()>& reached, const std::string& what);
-  // What was signalled about a unit since the test began, "active/sub" each.
-  std::vector<std::string> Signalled(const std::string& unit);
-  bool WasRemoved(const std::string& unit);
+  // Wait for what systemd signals. Fail the test after a minute. WaitForSignal() is content when
+  // the last that was signalled about the unit is "active/sub".
+  void WaitForSignal(const std::string& unit, const std::string& state);
+  void WaitForRemoval(const std::string& unit);
+  void WaitForResyncs(int count);
+  void WaitForConnection();  // after one was lost: until systemd answers
   int Resyncs();
 
   // The output of a shell command in this machine, without the last line break.
@@ -82,6 +90,12 @@ class SystemdTest : public testing::Test, private Systemd::Listener {
   void OnUnitRemoved(const std::string& name) override;
   void OnResync() override;
 
+  template <typename Reached>
+  void WaitUntil(const std::string& what, Reached reached);
+  Results RunJobs(const std::vector<std::string>& units,
+                  void (Systemd::*job)(const std::string&, JobCallback),
+                  const std::function<void(const std::string&)>& before);
+
   SystemdOptions options_;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<Systemd> systemd_;
@@ -89,9 +103,10 @@ class SystemdTest : public testing::Test, private Systemd::Listener {
   std::set<std::string> installed_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<UnitStatus> signals_;  // guarded by mutex_
-  std::set<std::string> removed_;    // guarded by mutex_
-  int resyncs_ = 0;                  // guarded by mutex_
+  // Guarded by mutex_: what was signalled since the test began, states as "active/sub".
+  std::map<std::string, std::string> states_;
+  std::set<std::string> removed_;
+  int resyncs_ = 0;
 };
 
 }  // namespace fleet::host
