@@ -21,7 +21,7 @@ ClientOptions OptionsFor(const std::string& endpoints) {
   return {.endpoints = *ParseEndpoints(endpoints), .request_timeout = absl::Seconds(20)};
 }
 
-FakeServer::Handler Always(FakeResponse response) {
+FakeServer::Handler Always(const FakeResponse& response) {
   return [response](const FakeRequest&) { return response; };
 }
 

@@ -86,7 +86,7 @@ absl::Status CheckCount(const Command& command, size_t count) {
   return absl::OkStatus();
 }
 
-int RunCommand(const Command& command, std::vector<std::string> rest,
+int RunCommand(const Command& command, const std::vector<std::string>& rest,
                const Environment& environment) {
   std::vector<FlagSpec> specs = command.flags;
   for (const FlagSpec& global : GlobalFlags()) {
@@ -174,6 +174,7 @@ absl::StatusOr<const Command*> FindCommand(std::string_view word) {
   if (matches.size() == 1) return matches[0];
   if (matches.size() > 1) {
     std::vector<std::string_view> candidates;
+    candidates.reserve(matches.size());
     for (const Command* match : matches) candidates.push_back(match->name);
     return UsageError(Cat("\"", word, "\" may be ", Join(candidates, ", ")));
   }
@@ -195,7 +196,7 @@ int Run(const std::vector<std::string>& arguments, const Environment& environmen
   if (!command.ok()) return FailedUsage(environment, command.status(), "");
   std::vector<std::string> rest = arguments;
   rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(index));
-  return RunCommand(**command, std::move(rest), environment);
+  return RunCommand(**command, rest, environment);
 }
 
 }  // namespace fleet::fleetctl

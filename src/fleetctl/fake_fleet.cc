@@ -158,7 +158,7 @@ FakeResponse FakeFleet::Watch() {
   for (const auto& [name, unit] : units) chunks.push_back(Event("unit", unit));
   for (const json& state : states) chunks.push_back(Event("state", state));
   chunks.push_back(Event("sync", {{"revision", kRevision}}));
-  for (const std::string& event : later_events) chunks.push_back(event);
+  chunks.insert(chunks.end(), later_events.begin(), later_events.end());
   return {.chunks = std::move(chunks), .keep_open = true};
 }
 

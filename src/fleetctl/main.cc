@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <csignal>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -9,7 +8,6 @@
 #include "fleetctl/command.h"
 
 int main(int argc, char** argv) {
-  // A reader that has seen enough (`| head`) ends the program quietly; sockets use MSG_NOSIGNAL.
   std::ios::sync_with_stdio(false);
   fleet::fleetctl::Environment environment{.in = &std::cin,
                                            .out = &std::cout,

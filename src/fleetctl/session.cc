@@ -21,7 +21,7 @@ client::ApiClient& Session::api() {
 
 const client::Machine* Session::FindMachine(const std::string& machine_id) {
   auto it = machines_.find(machine_id);
-  if (it == machines_.end()) {
+  if (it == machines_.end() && unknown_machines_.insert(machine_id).second) {
     auto machines = api().ListMachines();
     if (!machines.ok()) return nullptr;
     for (client::Machine& machine : *machines) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <ostream>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,7 +42,7 @@ class Session {
   client::ApiClient& api();
 
   // "ID.../IP" (whole with --full where a command has it); the machines are read once, when first
-  // needed, and again for an id that is not among them.
+  // needed, and once more for an id that is not among them.
   std::string LabelOf(const std::string& machine_id);
   // Nullptr if there is no such machine, or they cannot be read. Valid until the next call.
   const client::Machine* FindMachine(const std::string& machine_id);
@@ -58,6 +59,7 @@ class Session {
   client::ClientOptions options_;
   std::unique_ptr<client::ApiClient> api_;
   std::map<std::string, client::Machine> machines_;
+  std::set<std::string> unknown_machines_;  // not among them when they were read
 };
 
 }  // namespace fleet::fleetctl
