@@ -407,7 +407,7 @@ std::vector<ConfigKey> MakeKeys() {
       Key("agent_ttl", &Config::agent_ttl, DurationAtLeast(least_ttl),
           "How long a machine may be silent before its units move (fleet 1.0: 30s)."),
       Key("engine_reconcile_interval", &Config::engine_reconcile_interval,
-          Seconds(absl::Seconds(1)),
+          Seconds(absl::Milliseconds(100)),
           "How often the engine checks everything; it reacts to changes at once."),
       Key("token_limit", &Config::token_limit, Integer(1, 10000),
           "How many entries a page of an API list has."),
