@@ -33,6 +33,7 @@ void AgentReconciler::Adopt(const std::vector<host::InstalledUnit>& installed) {
     Unit& unit = units_[one.name];
     unit.note = one.note;
     unit.written_note = one.note;
+    unit.loaded = true;
     unit.status.name = one.name;
     const auto file = UnitFile::Parse(one.text);
     unit.has_install_section = file.ok() && file->HasSection("Install");
@@ -489,6 +490,10 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
   }
 }
 
+bool AgentReconciler::HasWork() const {
+  return !dirty_.empty() && units_listed_ && (assignments_read_ || leaving_);
+}
+
 absl::Time AgentReconciler::NextWakeup() const {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [name, at] : retries_) next = std::min(next, at);
@@ -545,6 +550,7 @@ std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
 
 std::vector<StateWrite> AgentReconciler::TakeReports(absl::Time now) {
   std::vector<StateWrite> writes;
+  if (!units_listed_ || !assignments_read_) return writes;
   std::set<std::string> later;
   for (const std::string& name : std::exchange(report_dirty_, {})) {
     const auto it = units_.find(name);
@@ -579,6 +585,7 @@ std::vector<StateWrite> AgentReconciler::TakeReports(absl::Time now) {
 
 absl::Time AgentReconciler::NextReport() const {
   absl::Time next = absl::InfiniteFuture();
+  if (!units_listed_ || !assignments_read_) return next;
   for (const std::string& name : report_dirty_) {
     const auto it = units_.find(name);
     if (it == units_.end()) continue;
@@ -591,9 +598,11 @@ absl::Time AgentReconciler::NextReport() const {
   return next;
 }
 
-void AgentReconciler::ForgetReports() {
+void AgentReconciler::SetReported(const std::map<std::string, StateReport>& reported) {
+  for (const auto& [name, report] : reported) units_[name].status.name = name;
   for (auto& [name, unit] : units_) {
-    unit.reported.reset();
+    const auto it = reported.find(name);
+    unit.reported = it == reported.end() ? std::nullopt : std::optional(it->second);
     report_dirty_.insert(name);
   }
 }

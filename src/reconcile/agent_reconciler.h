@@ -59,16 +59,19 @@ class AgentReconciler {
 
   // What is to be done now. Call it after each (batch of) the above.
   std::vector<AgentAction> Step(absl::Time now);
+  // True if Step() has something to look at already.
+  bool HasWork() const;
   // When Step() has to be called although nothing happened; InfiniteFuture if never.
   absl::Time NextWakeup() const;
 
   // Reports that differ from what was taken last, within each unit's rate (a burst of 5, then one
-  // in 5 s; the last value wins). The caller writes them; if that fails, ForgetReports().
+  // in 5 s; the last value wins). The caller writes them; if that fails, it reads what the registry
+  // has and calls SetReported().
   std::vector<StateWrite> TakeReports(absl::Time now);
   // When TakeReports() has something; InfinitePast: now; InfiniteFuture: nothing to report.
   absl::Time NextReport() const;
-  // The registry holds no report of this machine (any more): all are given again.
-  void ForgetReports();
+  // What the registry holds of this machine now; whatever differs is given again.
+  void SetReported(const std::map<std::string, StateReport>& reported);
 
   // Units that are installed here; for the log and SIGUSR1.
   size_t installed_units() const;

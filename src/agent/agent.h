@@ -1,0 +1,102 @@
+#pragma once
+
+// The agent: brings what the engine has assigned to this machine to its systemd, and reports what
+// systemd says. All decisions are AgentReconciler's; this is the shell that carries them out.
+//
+// Belongs to the machine loop; the store is bound to it. The lease is held elsewhere (the lease
+// loop), whose keeper posts OnLease() and OnLeaseLost() here.
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/content_cache.h"
+#include "agent/membership.h"
+#include "base/executor.h"
+#include "host/host.h"
+#include "reconcile/agent_reconciler.h"
+#include "registry/follower.h"
+#include "registry/keys.h"
+#include "store/store.h"
+
+namespace fleet::agent {
+
+// What the agent works with; all outlive it.
+struct AgentDeps {
+  Executor* executor = nullptr;
+  store::Store* store = nullptr;
+  host::Systemd* systemd = nullptr;
+  host::UnitDirectory* units = nullptr;
+  host::Journal* journal = nullptr;
+  // This machine's record is in place under that lease (again).
+  std::function<void(store::LeaseId)> on_joined;
+};
+
+class Agent final : private host::Systemd::Listener, private registry::Follower::Listener {
+ public:
+  Agent(AgentDeps deps, const registry::Keys& keys, std::string machine_id, MachineRecord record,
+        const std::string& cache_directory);
+  ~Agent() override;
+
+  // Adopts what is installed. An error if the unit directory cannot be read.
+  absl::Status Start();
+
+  void OnLease(store::LeaseId lease);
+  void OnLeaseLost();
+
+  // New metadata and endpoints, after the configuration was read again.
+  void SetMetadata(std::map<std::string, std::string> metadata);
+
+  // Stops and removes all units here and reports that; then calls `done`. Also while the registry
+  // cannot be reached: then nobody is told.
+  void Leave(absl::AnyInvocable<void()> done);
+
+  // OK when this machine is a member; else why not.
+  const absl::Status& membership_status() const { return membership_.status(); }
+  std::string DebugJson() const;
+
+ private:
+  // host::Systemd::Listener
+  void OnUnitChanged(const host::UnitStatus& status) override;
+  void OnUnitRemoved(const std::string& name) override;
+  void OnResync() override;
+  // registry::Follower::Listener, of this machine's assignments
+  void OnReadBegin() override;
+  void OnPut(const store::KeyValue& kv) override;
+  void OnDelete(const store::KeyValue& kv) override;
+  void OnReached(int64_t revision, bool read) override;
+
+  void OnJoined();
+  void ReadReported();
+  void SchedulePump();
+  void Pump();
+  void Execute(reconcile::AgentAction action);
+  void Fetch(const std::string& hash);
+  void ScheduleReports();
+  void WriteReports();
+  void OnReportsWritten(const absl::Status& status);
+  void CheckLeft();
+
+  const AgentDeps deps_;
+  const registry::Keys keys_;
+  const std::string machine_id_;
+  ContentCache cache_;
+  Membership membership_;
+  reconcile::AgentReconciler reconciler_;
+  std::unique_ptr<registry::Follower> assignments_;
+  std::map<std::string, Assignment> read_;  // of a read from scratch, while it lasts
+  bool reading_ = false;
+  std::deque<reconcile::AgentAction> actions_;
+  bool pump_scheduled_ = false;
+  Executor::TimerId wakeup_ = 0;
+  Executor::TimerId report_timer_ = 0;
+  bool may_report_ = false;     // joined, and what the registry holds of us is known
+  int reports_in_flight_ = 0;   // transactions
+  absl::Status report_status_;  // of those
+  absl::AnyInvocable<void()> on_left_;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace fleet::agent

@@ -1,0 +1,170 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "fmt/core.h"
+
+namespace fleet::engine {
+
+namespace {
+
+// Events are gathered this long, so that one burst is one pass.
+constexpr absl::Duration kGather = absl::Milliseconds(2);
+constexpr int64_t kEventPage = 10000;
+
+}  // namespace
+
+Engine::Engine(store::Store* store, Executor* executor, const registry::Keys& keys,
+               EngineOptions options)
+    : store_(store),
+      executor_(executor),
+      keys_(keys),
+      options_(std::move(options)),
+      reconciler_(options_.agent_ttl),
+      events_(keys, options_.events_max),
+      leadership_(store, executor, keys, options_.machine_id,
+                  [this](bool leads) { OnLeadershipChange(leads); }),
+      alive_(std::make_shared<bool>(true)) {}
+
+Engine::~Engine() {
+  for (const Executor::TimerId timer : {turn_, sweep_}) {
+    if (timer != 0) executor_->Cancel(timer);
+  }
+}
+
+void Engine::OnViewChange(const ViewChange& change) {
+  reconciler_.Apply(change);
+  leadership_.OnView(change.view);
+  if (may_decide_) ScheduleTurn(kGather);
+}
+
+void Engine::OnLeadershipChange(bool leads) {
+  may_decide_ = false;
+  if (sweep_ != 0) executor_->Cancel(std::exchange(sweep_, 0));
+  if (leads) ReadEventKeys(events_.Range().key, {});
+}
+
+void Engine::ReadEventKeys(std::string from_key, std::vector<std::string> keys) {
+  store::RangeRequest request{{std::move(from_key), events_.Range().end}, kEventPage, 0};
+  store_->Range(std::move(request), [this, keys = std::move(keys), epoch = leadership_.epoch(),
+                                     alive = std::weak_ptr(alive_)](
+                                        absl::StatusOr<store::RangeResult> page) mutable {
+    if (alive.expired() || !leadership_.leads() || leadership_.epoch() != epoch) return;
+    if (!page.ok()) {
+      log::Warning("the event log cannot be read, trying again: {}", page.status().ToString());
+      executor_->PostAfter(absl::Milliseconds(500), [this, alive, epoch] {
+        if (alive.expired() || !leadership_.leads() || leadership_.epoch() != epoch) return;
+        ReadEventKeys(events_.Range().key, {});
+      });
+      return;
+    }
+    for (store::KeyValue& kv : page->kvs) keys.push_back(std::move(kv.key));
+    if (page->more && !page->kvs.empty()) {
+      return ReadEventKeys(keys.back() + '\0', std::move(keys));
+    }
+    events_.Begin(leadership_.epoch(), std::move(keys));
+    reconciler_.BeginLeading(executor_->Now());
+    may_decide_ = true;
+    Turn();
+    Sweep();
+  });
+}
+
+void Engine::Sweep() {
+  sweep_ = executor_->PostAfter(options_.sweep_interval, [this] {
+    sweep_ = 0;
+    if (!leadership_.leads()) return;
+    if (may_decide_ && turn_ == 0) {
+      reconciler_.JudgeAll();
+      sweeping_ = true;
+      Turn();
+    }
+    Sweep();
+  });
+}
+
+void Engine::ScheduleTurn(absl::Duration delay) {
+  const absl::Time at = executor_->Now() + delay;
+  if (turn_ != 0) {
+    if (turn_at_ <= at) return;
+    executor_->Cancel(turn_);
+  }
+  turn_at_ = at;
+  turn_ = executor_->PostAfter(delay, [this] {
+    turn_ = 0;
+    Turn();
+  });
+}
+
+void Engine::Turn() {
+  if (!may_decide_) return;
+  Decisions decisions = reconciler_.Decide(executor_->Now());
+  if (std::exchange(sweeping_, false) && !decisions.empty()) {
+    log::Error("the sweep found {} decisions that no event had caused, the first: {} of {}: {}",
+               decisions.size(), decisions[0].event.kind, decisions[0].unit,
+               decisions[0].event.reason);
+  }
+  for (Decisions& group :
+       SplitIntoTransactions(keys_, std::move(decisions), EventLog::kOpsPerTxn)) {
+    Commit(std::move(group));
+  }
+  const absl::Time next = reconciler_.NextWakeup();
+  if (next != absl::InfiniteFuture()) ScheduleTurn(next - executor_->Now());
+}
+
+void Engine::Commit(Decisions decisions) {
+  store::Txn txn = MakeTransaction(keys_, Fence{leadership_.revision()}, decisions);
+  std::vector<EventEntry> entries;
+  entries.reserve(decisions.size());
+  for (const reconcile::Decision& decision : decisions) entries.push_back(decision.event);
+  events_.AddTo(txn, executor_->WallNow(), std::move(entries));
+  store_->Commit(std::move(txn),
+                 [this, decisions = std::move(decisions), epoch = leadership_.epoch(),
+                  alive = std::weak_ptr(alive_)](absl::StatusOr<store::TxnResult> result) mutable {
+                   if (!alive.expired()) OnCommitted(std::move(decisions), result, epoch);
+                 });
+}
+
+void Engine::OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result,
+                         const std::string& epoch) {
+  if (!leadership_.leads() || leadership_.epoch() != epoch) return;
+  if (!result.ok()) {
+    // Whether it took effect is not known (S5): void it, then look.
+    log::Warning("a decision's fate is unknown: {}", result.status().ToString());
+    if (!std::exchange(may_decide_, false)) return;
+    leadership_.VoidInFlight([this] {
+      reconciler_.ForgetInFlight();
+      may_decide_ = true;
+      ScheduleTurn(kGather);
+    });
+    return;
+  }
+  if (result->succeeded) {
+    for (const reconcile::Decision& decision : decisions) {
+      reconciler_.OnCommitted(decision.id, result->revision);
+    }
+  } else if (decisions.size() == 1 || !may_decide_) {
+    for (const reconcile::Decision& decision : decisions) reconciler_.OnRejected(decision.id);
+  } else {
+    // One stale fact must not hold the others up.
+    const auto middle = decisions.begin() + static_cast<std::ptrdiff_t>(decisions.size() / 2);
+    Commit(Decisions(std::make_move_iterator(middle), std::make_move_iterator(decisions.end())));
+    decisions.erase(middle, decisions.end());
+    Commit(std::move(decisions));
+  }
+  if (may_decide_) ScheduleTurn(kGather);
+}
+
+void Engine::Resign(absl::AnyInvocable<void()> done) {
+  may_decide_ = false;
+  leadership_.Resign(std::move(done));
+}
+
+std::string Engine::DebugJson() const {
+  return fmt::format(R"({{"leads":{},"epoch":"{}","units_in_flight":{}}})", leadership_.leads(),
+                     leadership_.epoch(), reconciler_.units_in_flight());
+}
+
+}  // namespace fleet::engine

@@ -1,0 +1,77 @@
+#pragma once
+
+// The engine: while it leads, turns what the reconciler decides into fenced transactions. All
+// decisions are EngineReconciler's; this is the shell that carries them out.
+//
+// Belongs to the engine loop; the store is bound to it. Its lease is held in the lease loop, whose
+// keeper posts OnLease() and OnLeaseLost() here.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "engine/event_log.h"
+#include "engine/leadership.h"
+#include "engine/transaction.h"
+#include "model/cluster_view.h"
+#include "reconcile/engine_reconciler.h"
+#include "registry/keys.h"
+#include "store/store.h"
+
+namespace fleet::engine {
+
+struct EngineOptions {
+  std::string machine_id;
+  absl::Duration agent_ttl = absl::Seconds(10);
+  absl::Duration sweep_interval = absl::Seconds(60);
+  size_t events_max = 10000;
+};
+
+class Engine {
+ public:
+  // `store` (bound to `executor`) and `executor` outlive the engine.
+  Engine(store::Store* store, Executor* executor, const registry::Keys& keys,
+         EngineOptions options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  void OnViewChange(const ViewChange& change);
+  void OnLease(store::LeaseId lease) { leadership_.OnLease(lease); }
+  void OnLeaseLost() { leadership_.OnLeaseLost(); }
+
+  // Hands the lead over (a clean stop); decides nothing afterwards.
+  void Resign(absl::AnyInvocable<void()> done);
+
+  bool leads() const { return leadership_.leads(); }
+  std::string DebugJson() const;
+
+ private:
+  using Decisions = std::vector<reconcile::Decision>;
+
+  void OnLeadershipChange(bool leads);
+  void ReadEventKeys(std::string from_key, std::vector<std::string> keys);
+  void ScheduleTurn(absl::Duration delay);
+  void Turn();
+  void Sweep();
+  void Commit(Decisions decisions);
+  void OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result,
+                   const std::string& epoch);
+
+  store::Store* const store_;
+  Executor* const executor_;
+  const registry::Keys keys_;
+  const EngineOptions options_;
+  reconcile::EngineReconciler reconciler_;
+  EventLog events_;
+  Leadership leadership_;
+  bool may_decide_ = false;  // leads, and nothing of unknown fate is under way
+  bool sweeping_ = false;    // the next turn is a sweep's
+  Executor::TimerId turn_ = 0;
+  absl::Time turn_at_;
+  Executor::TimerId sweep_ = 0;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace fleet::engine

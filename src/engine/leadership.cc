@@ -1,0 +1,124 @@
+#include "engine/leadership.h"
+
+#include <utility>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "fmt/core.h"
+#include "registry/codec.h"
+
+namespace fleet::engine {
+
+namespace {
+
+constexpr absl::Duration kRetryDelay = absl::Milliseconds(200);
+
+}  // namespace
+
+Leadership::Leadership(store::Store* store, Executor* executor, registry::Keys keys,
+                       std::string machine_id, absl::AnyInvocable<void(bool leads)> on_change)
+    : store_(store),
+      executor_(executor),
+      keys_(std::move(keys)),
+      machine_id_(std::move(machine_id)),
+      on_change_(std::move(on_change)),
+      alive_(std::make_shared<bool>(true)) {}
+
+void Leadership::OnLease(store::LeaseId lease) {
+  lease_ = lease;
+  Campaign();
+}
+
+void Leadership::OnLeaseLost() {
+  lease_ = 0;
+  StepDown("its lease has ended");
+}
+
+void Leadership::OnView(const ClusterViewPtr& view) {
+  view_ = view;
+  if (revision_ != 0 && view_->revision >= revision_ &&
+      (!view_->leader || view_->leader->mod_revision != revision_)) {
+    StepDown("another engine has taken the lead");
+  }
+  CheckReached();
+  Campaign();
+}
+
+void Leadership::Campaign() {
+  if (busy_ || resigned_ || lease_ == 0 || revision_ != 0 || view_ == nullptr) return;
+  // A record of this machine is from before a restart of fleetd; nobody else's is touched.
+  if (view_->leader && view_->leader->value.machine != machine_id_) return;
+  // Epochs sort by the time they began, so that events do too.
+  epoch_ = fmt::format("{:016x}-{}", view_->revision, RandomId().substr(0, 8));
+  Put(view_->leader ? view_->leader->mod_revision : 0);
+}
+
+void Leadership::Put(int64_t expected_revision) {
+  busy_ = true;
+  store::Txn txn;
+  txn.compares.push_back({store::Compare::Target::kModRevision, keys_.Leader(), expected_revision});
+  txn.ops.emplace_back(
+      store::Put{keys_.Leader(),
+                 registry::Encode(LeaderRecord{.machine = machine_id_, .epoch = epoch_}), lease_});
+  store_->Commit(std::move(txn), [this, expected_revision, alive = std::weak_ptr(alive_)](
+                                     absl::StatusOr<store::TxnResult> result) {
+    if (alive.expired()) return;
+    busy_ = false;
+    if (result.ok() && result->succeeded) {
+      revision_ = result->revision;
+      CheckReached();
+      return;
+    }
+    if (result.ok()) {
+      // Somebody else's record, or our own by a write whose answer was lost: the view will tell.
+      if (expected_revision != 0) StepDown("another engine has taken the lead");
+      return;
+    }
+    executor_->PostAfter(kRetryDelay, [this, expected_revision, alive] {
+      if (alive.expired() || busy_ || lease_ == 0) return;
+      if (revision_ != 0 && revision_ == expected_revision) {
+        Put(expected_revision);
+      } else {
+        Campaign();
+      }
+    });
+  });
+}
+
+void Leadership::CheckReached() {
+  if (revision_ == 0 || busy_ || view_ == nullptr || view_->revision < revision_) return;
+  if (on_voided_) std::exchange(on_voided_, nullptr)();
+  if (std::exchange(leads_, true)) return;
+  log::Info("this engine leads, epoch {}", epoch_);
+  on_change_(true);
+}
+
+void Leadership::StepDown(const char* why) {
+  on_voided_ = nullptr;
+  revision_ = 0;
+  if (!std::exchange(leads_, false)) return;
+  log::Info("this engine no longer leads: {}", why);
+  on_change_(false);
+}
+
+void Leadership::VoidInFlight(absl::AnyInvocable<void()> done) {
+  on_voided_ = std::move(done);
+  if (!busy_) Put(revision_);
+}
+
+void Leadership::Resign(absl::AnyInvocable<void()> done) {
+  resigned_ = true;
+  const int64_t revision = revision_;
+  StepDown("it is being stopped");
+  if (revision == 0) {
+    done();
+    return;
+  }
+  store::Txn txn;
+  txn.compares.push_back({store::Compare::Target::kModRevision, keys_.Leader(), revision});
+  txn.ops.emplace_back(store::Delete{{keys_.Leader(), ""}});
+  store_->Commit(std::move(txn), [done = std::move(done)](
+                                     const absl::StatusOr<store::TxnResult>&) mutable { done(); });
+}
+
+}  // namespace fleet::engine

@@ -1,0 +1,64 @@
+#pragma once
+
+// Who leads: the record `leader` under a lease of its own. Whoever creates it leads until the
+// record changes or the lease ends; that is only a hint, the proof is the fence in each transaction
+// (S5).
+//
+// Belongs to the engine loop.
+
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "base/executor.h"
+#include "model/cluster_view.h"
+#include "registry/keys.h"
+#include "store/store.h"
+
+namespace fleet::engine {
+
+class Leadership {
+ public:
+  // `on_change(true)`: this engine leads, and the view has reached the revision at which it began;
+  // `on_change(false)`: no longer.
+  Leadership(store::Store* store, Executor* executor, registry::Keys keys, std::string machine_id,
+             absl::AnyInvocable<void(bool leads)> on_change);
+
+  void OnLease(store::LeaseId lease);
+  void OnLeaseLost();
+  void OnView(const ClusterViewPtr& view);
+
+  // The fate of a write is unknown: rewrites the record, which voids whatever is still under way,
+  // and calls `done` once the view has reached that; or leadership ends.
+  void VoidInFlight(absl::AnyInvocable<void()> done);
+
+  // Gives the lead up, so that another engine takes it at once; never again campaigns.
+  void Resign(absl::AnyInvocable<void()> done);
+
+  bool leads() const { return leads_; }
+  const std::string& epoch() const { return epoch_; }
+  int64_t revision() const { return revision_; }  // the fence
+
+ private:
+  void Campaign();
+  void Put(int64_t expected_revision);
+  void CheckReached();
+  void StepDown(const char* why);
+
+  store::Store* const store_;
+  Executor* const executor_;
+  const registry::Keys keys_;
+  const std::string machine_id_;
+  absl::AnyInvocable<void(bool)> on_change_;
+  absl::AnyInvocable<void()> on_voided_;
+  ClusterViewPtr view_;
+  store::LeaseId lease_ = 0;
+  std::string epoch_;
+  int64_t revision_ = 0;  // of our record as last written; 0: it is not ours
+  bool leads_ = false;
+  bool busy_ = false;
+  bool resigned_ = false;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace fleet::engine

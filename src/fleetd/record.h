@@ -1,0 +1,15 @@
+#pragma once
+
+// This machine's record out of its configuration and what it is.
+
+#include "fleetd/config.h"
+#include "host/host.h"
+#include "model/records.h"
+
+namespace fleet::fleetd {
+
+// `token` is the installation's. An address that listens everywhere is published as public_ip's.
+MachineRecord MakeMachineRecord(const Config& config, const host::MachineFacts& facts,
+                                const std::string& token);
+
+}  // namespace fleet::fleetd
