@@ -1,11 +1,13 @@
 #include "store/etcd/client.h"
 
+#include <grpc/support/log.h>
 #include <pthread.h>
 
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "store/etcd/keepalive_stream.h"
 #include "store/etcd/status_map.h"
@@ -16,6 +18,11 @@ namespace fleet::store::etcd {
 namespace {
 
 constexpr absl::Duration kLoginRetryDelay = absl::Milliseconds(500);
+
+// gRPC would write to stderr what our errors say better.
+void QuietenGrpc() {
+  gpr_set_log_function([](gpr_log_func_args* args) { log::Debug("gRPC: {}", args->message); });
+}
 
 }  // namespace
 
@@ -59,6 +66,7 @@ absl::StatusOr<std::shared_ptr<Client>> Client::Make(EtcdOptions options) {
     endpoints.push_back(std::move(endpoint));
   }
   RETURN_IF_ERROR(CheckCredentials(options));
+  QuietenGrpc();
   return std::shared_ptr<Client>(new Client(std::move(options), std::move(endpoints)));
 }
 

@@ -23,7 +23,7 @@ namespace {
 
 constexpr absl::Duration kHedgeAfter = absl::Seconds(1);
 constexpr absl::Duration kFirstRest = absl::Milliseconds(100);
-constexpr absl::Duration kLongestRest = absl::Seconds(2);
+constexpr absl::Duration kLongestRest = absl::Seconds(1);
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, std::string_view what) {
   if (path.empty()) return std::string();
@@ -173,9 +173,10 @@ Connector::Connector(const EtcdOptions& options, std::vector<Endpoint> endpoints
       on_ready_(std::move(on_ready)),
       wanted_(std::move(wanted)),
       causes_(endpoints_.size()),
+      random_(std::random_device()()),
       rest_(kFirstRest) {
   for (size_t i = 0; i < endpoints_.size(); ++i) order_.push_back(i);
-  std::shuffle(order_.begin(), order_.end(), std::mt19937(std::random_device()()));
+  std::shuffle(order_.begin(), order_.end(), random_);
 }
 
 Connector::~Connector() = default;
@@ -200,7 +201,9 @@ void Connector::TryNext() {
       return;
     }
     resting_ = true;
-    timers_->Add(rest_, [this] {
+    // Not all machines come at the same moment when etcd is back.
+    const double jitter = std::uniform_real_distribution(0.75, 1.25)(random_);
+    timers_->Add(rest_ * jitter, [this] {
       resting_ = false;
       if (wanted_()) Want();
     });
@@ -230,9 +233,13 @@ void Connector::StateChanged(const std::shared_ptr<Connection>& connection,
                              grpc_connectivity_state state) {
   if (connection == current_) {
     if (state == GRPC_CHANNEL_READY) return;
-    causes_[connection->endpoint] = "the connection was lost";
     // One that never answered counts as a failed attempt: it is not tried again at once.
     const bool answered = connection->last_heard > absl::ZeroDuration();
+    causes_[connection->endpoint] = answered ? "the connection was lost"
+                                    : endpoints_[connection->endpoint].tls
+                                        ? "the connection was closed without an answer; does etcd "
+                                          "accept this client certificate?"
+                                        : "the connection was closed without an answer";
     current_.reset();
     const bool was_replacing = std::exchange(replacing_, false);
     if (was_replacing && !attempts_.empty()) return;

@@ -14,7 +14,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -108,7 +108,8 @@ class Connector {
   size_t next_ = 0;           // in order_
   size_t left_in_round_ = 0;  // endpoints that this round has not tried yet
   bool resting_ = false;      // between two rounds
-  absl::Duration rest_;       // how long the next rest is
+  std::minstd_rand random_;
+  absl::Duration rest_;  // how long the next rest is
   std::vector<Attempt> attempts_;
   std::shared_ptr<Connection> current_;
   bool replacing_ = false;  // current_ is distrusted; the attempts are for its successor

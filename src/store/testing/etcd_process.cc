@@ -117,6 +117,7 @@ void EtcdProcess::Kill() {
   pid_ = -1;
 }
 
+void EtcdProcess::RemoveData() { std::filesystem::remove_all(dir_.path() + "/data"); }
 void EtcdProcess::Pause() { kill(pid_, SIGSTOP); }
 void EtcdProcess::Resume() { kill(pid_, SIGCONT); }
 

@@ -45,10 +45,11 @@ class EtcdProcess {
 
   const std::string& url() const { return url_; }
 
-  void Start();   // again, after Kill(), with the same port and data
-  void Kill();    // SIGKILL, and waits for its end
-  void Pause();   // SIGSTOP
-  void Resume();  // SIGCONT
+  void Start();       // again, after Kill(), with the same port and data
+  void Kill();        // SIGKILL, and waits for its end
+  void RemoveData();  // of one that was killed
+  void Pause();       // SIGSTOP
+  void Resume();      // SIGCONT
 
   // Runs etcdctl on this member.
   std::string Ctl(std::vector<std::string> args) const;
