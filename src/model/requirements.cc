@@ -63,58 +63,57 @@ absl::StatusOr<bool> ParseBoolean(const UnitOption& option) {
   return Invalid(option, "not a boolean; write true or false");
 }
 
-// `value` as words with their specifiers expanded.
-absl::StatusOr<std::vector<std::string>> Words(const UnitOption& option, const UnitName& name,
-                                               Escapes escapes) {
-  auto words = SplitQuoted(option.value, escapes);
+// What the words of a value are: in names and globs a backslash is a character of theirs, and in
+// globs what a specifier stands for matches itself only.
+enum class WordsAre { kText, kNames, kGlobs };
+
+absl::StatusOr<std::vector<std::string>> ReadWords(const UnitOption& option, const UnitName& name,
+                                                   WordsAre kind) {
+  auto words =
+      SplitQuoted(option.value, kind == WordsAre::kText ? Escapes::kExpand : Escapes::kKeep);
   if (!words.ok()) return Invalid(option, MessageOf(words.status()));
   for (std::string& word : *words) {
-    auto expanded = escapes == Escapes::kKeep ? ExpandSpecifiersInGlob(word, name)
-                                              : ExpandSpecifiers(word, name);
+    auto expanded = kind == WordsAre::kGlobs ? ExpandSpecifiersInGlob(word, name)
+                                             : ExpandSpecifiers(word, name);
     if (!expanded.ok()) return Invalid(option, MessageOf(expanded.status()));
     word = *std::move(expanded);
   }
   return words;
 }
 
-absl::Status AddGlobs(const UnitOption& option, const UnitName& name,
-                      std::vector<std::string>& globs) {
-  ASSIGN_OR_RETURN(std::vector<std::string> words, Words(option, name, Escapes::kKeep));
-  for (std::string& word : words) {
-    if (absl::Status status = CheckGlob(word); !status.ok()) {
-      return Invalid(option, MessageOf(status));
-    }
-    globs.push_back(std::move(word));
+absl::StatusOr<std::vector<std::string>> ReadGlobs(const UnitOption& option, const UnitName& name) {
+  ASSIGN_OR_RETURN(std::vector<std::string> globs, ReadWords(option, name, WordsAre::kGlobs));
+  for (const std::string& glob : globs) {
+    const absl::Status status = CheckGlob(glob);
+    if (!status.ok()) return Invalid(option, MessageOf(status));
   }
-  return absl::OkStatus();
+  return globs;
 }
 
-absl::Status AddUnits(const UnitOption& option, const UnitName& name,
-                      std::vector<std::string>& units) {
-  ASSIGN_OR_RETURN(std::vector<std::string> words, Words(option, name, Escapes::kKeep));
-  for (std::string& word : words) {
-    auto unit = UnitName::Parse(word);
-    if (!unit.ok()) {
-      std::string why = MessageOf(unit.status());
-      if (UnitName::Parse(WithDefaultSuffix(word)).ok()) {
-        why += fmt::format("; did you mean {}?", WithDefaultSuffix(word));
+absl::StatusOr<std::vector<std::string>> ReadUnits(const UnitOption& option, const UnitName& name) {
+  ASSIGN_OR_RETURN(std::vector<std::string> units, ReadWords(option, name, WordsAre::kNames));
+  for (const std::string& unit : units) {
+    const auto parsed = UnitName::Parse(unit);
+    if (!parsed.ok()) {
+      std::string why = MessageOf(parsed.status());
+      if (UnitName::Parse(WithDefaultSuffix(unit)).ok()) {
+        why += fmt::format("; did you mean {}?", WithDefaultSuffix(unit));
       }
       return Invalid(option, why);
     }
-    if (unit->is_template()) {
+    if (parsed->is_template()) {
       return Invalid(
           option,
-          fmt::format("{} is a template, which runs nowhere; name one of its instances", word));
+          fmt::format("{} is a template, which runs nowhere; name one of its instances", unit));
     }
-    units.push_back(std::move(word));
   }
-  return absl::OkStatus();
+  return units;
 }
 
 // One pair a line may contain blanks in its value; several have to be quoted.
-absl::StatusOr<std::vector<std::string>> Pairs(const UnitOption& option, const UnitName& name) {
+absl::StatusOr<std::vector<std::string>> ReadPairs(const UnitOption& option, const UnitName& name) {
   if (option.value.find_first_of("\"'") != std::string::npos) {
-    return Words(option, name, Escapes::kExpand);
+    return ReadWords(option, name, WordsAre::kText);
   }
   auto expanded = ExpandSpecifiers(option.value, name);
   if (!expanded.ok()) return Invalid(option, MessageOf(expanded.status()));
@@ -127,9 +126,11 @@ absl::StatusOr<std::vector<std::string>> Pairs(const UnitOption& option, const U
   return std::vector<std::string>{*std::move(expanded)};
 }
 
-absl::Status AddMetadata(const UnitOption& option, const UnitName& name,
-                         std::map<std::string, std::set<std::string>>& metadata) {
-  ASSIGN_OR_RETURN(std::vector<std::string> pairs, Pairs(option, name));
+using Metadata = std::map<std::string, std::set<std::string>>;
+
+absl::StatusOr<Metadata> ReadMetadata(const UnitOption& option, const UnitName& name) {
+  ASSIGN_OR_RETURN(std::vector<std::string> pairs, ReadPairs(option, name));
+  Metadata metadata;
   for (const std::string_view pair : pairs) {
     const size_t equals = pair.find('=');
     if (equals == std::string_view::npos) {
@@ -143,45 +144,60 @@ absl::Status AddMetadata(const UnitOption& option, const UnitName& name,
     }
     metadata[std::string(key)].emplace(value);
   }
-  return absl::OkStatus();
+  return metadata;
 }
 
-absl::Status Apply(const UnitOption& option, Key key, const UnitName& name,
-                   Requirements& requirements) {
+std::vector<std::string> Union(std::vector<std::string> values,
+                               const std::vector<std::string>& more) {
+  values.insert(values.end(), more.begin(), more.end());
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+// The requirements after one more assignment. An empty one resets those before it.
+absl::StatusOr<Requirements> With(Requirements requirements, Key key, const UnitOption& option,
+                                  const UnitName& name) {
   const bool reset = option.value.empty();
   switch (key) {
-    case Key::kConflicts:
-      if (reset) requirements.conflicts.clear();
-      return AddGlobs(option, name, requirements.conflicts);
-    case Key::kReplaces:
-      if (reset) requirements.replaces.clear();
-      return AddGlobs(option, name, requirements.replaces);
-    case Key::kMachineOf:
-      if (reset) requirements.machine_of.clear();
-      return AddUnits(option, name, requirements.machine_of);
-    case Key::kMachineMetadata:
+    case Key::kConflicts: {
+      ASSIGN_OR_RETURN(const std::vector<std::string> globs, ReadGlobs(option, name));
+      requirements.conflicts = reset ? globs : Union(std::move(requirements.conflicts), globs);
+      break;
+    }
+    case Key::kReplaces: {
+      ASSIGN_OR_RETURN(const std::vector<std::string> globs, ReadGlobs(option, name));
+      requirements.replaces = reset ? globs : Union(std::move(requirements.replaces), globs);
+      break;
+    }
+    case Key::kMachineOf: {
+      ASSIGN_OR_RETURN(const std::vector<std::string> units, ReadUnits(option, name));
+      requirements.machine_of = reset ? units : Union(std::move(requirements.machine_of), units);
+      break;
+    }
+    case Key::kMachineMetadata: {
       if (reset) {
         requirements.metadata.clear();
-        return absl::OkStatus();
+        break;
       }
-      return AddMetadata(option, name, requirements.metadata);
+      ASSIGN_OR_RETURN(const Metadata metadata, ReadMetadata(option, name));
+      for (const auto& [one, values] : metadata) {
+        requirements.metadata[one].insert(values.begin(), values.end());
+      }
+      break;
+    }
     case Key::kMachineId: {
-      ASSIGN_OR_RETURN(std::vector<std::string> words, Words(option, name, Escapes::kExpand));
+      ASSIGN_OR_RETURN(std::vector<std::string> words, ReadWords(option, name, WordsAre::kText));
       if (words.size() > 1) return Invalid(option, "more than one machine id");
-      requirements.machine_id = reset || words.empty() ? "" : std::move(words[0]);
-      return absl::OkStatus();
+      requirements.machine_id = words.empty() ? "" : std::move(words[0]);
+      break;
     }
     case Key::kGlobal: {
       ASSIGN_OR_RETURN(requirements.global, ParseBoolean(option));
-      return absl::OkStatus();
+      break;
     }
   }
-  return absl::OkStatus();
-}
-
-void SortUnique(std::vector<std::string>& values) {
-  std::sort(values.begin(), values.end());
-  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return requirements;
 }
 
 absl::Status CheckTogether(const Requirements& requirements) {
@@ -267,11 +283,8 @@ absl::StatusOr<Requirements> ParseRequirements(const UnitFile& file, const UnitN
     if (option.section != kSection) continue;
     const std::optional<Key> key = FindKey(option.name);
     if (!key) continue;
-    RETURN_IF_ERROR(Apply(option, *key, reader, requirements));
+    ASSIGN_OR_RETURN(requirements, With(std::move(requirements), *key, option, reader));
   }
-  SortUnique(requirements.machine_of);
-  SortUnique(requirements.conflicts);
-  SortUnique(requirements.replaces);
   RETURN_IF_ERROR(CheckTogether(requirements));
   return requirements;
 }

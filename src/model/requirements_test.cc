@@ -173,6 +173,11 @@ TEST(Requirements, SpecifiersWithinGlobsMatchThemselves) {
   EXPECT_THAT(Read("Conflicts=%p*", "a\\x2db.service").conflicts, ElementsAre("a\\\\x2db*"));
 }
 
+TEST(Requirements, SpecifiersWithinUnitNamesKeepTheirBackslashes) {
+  EXPECT_THAT(Read("MachineOf=%p.timer d\\x2d.timer", "a\\x2db.service").machine_of,
+              ElementsAre("a\\x2db.timer", "d\\x2d.timer"));
+}
+
 TEST(Requirements, OfATemplateAreThoseOfSomeInstance) {
   EXPECT_EQ(WhyInvalid("MachineOf=db@%i.service\nMachineMetadata=shard=%i\n", "web@.service"),
             "valid");

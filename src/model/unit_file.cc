@@ -1,8 +1,6 @@
 #include "model/unit_file.h"
 
 #include <algorithm>
-#include <cstdint>
-#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -14,7 +12,6 @@
 namespace fleet {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\n\r";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 absl::Status InvalidLine(size_t line, std::string_view why) {
@@ -43,18 +40,18 @@ absl::Status CheckIsText(std::string_view text) {
   return absl::OkStatus();
 }
 
-// Takes one line off `rest`. Lines end as systemd's do: in \n, \r or a pair of both.
-std::string_view TakeLine(std::string_view& rest) {
-  const size_t end = rest.find_first_of("\r\n");
-  const std::string_view line = rest.substr(0, end);
-  if (end == std::string_view::npos) {
-    rest = {};
-    return line;
-  }
-  const bool pair = end + 1 < rest.size() && rest[end + 1] != rest[end] &&
-                    (rest[end + 1] == '\r' || rest[end + 1] == '\n');
-  rest.remove_prefix(end + (pair ? 2 : 1));
-  return line;
+struct FirstLine {
+  std::string_view line;
+  std::string_view rest;
+};
+
+// Lines end as systemd's do: in \n, \r or a pair of both.
+FirstLine SplitFirstLine(std::string_view text) {
+  const size_t end = text.find_first_of("\r\n");
+  if (end == std::string_view::npos) return {text, {}};
+  const bool pair = end + 1 < text.size() && text[end + 1] != text[end] &&
+                    (text[end + 1] == '\r' || text[end + 1] == '\n');
+  return {text.substr(0, end), text.substr(end + (pair ? 2 : 1))};
 }
 
 // True if the line ends in a backslash that is not itself escaped.
@@ -68,11 +65,6 @@ bool IsComment(std::string_view line) {
   const std::string_view stripped = Strip(line);
   return !stripped.empty() && (stripped[0] == '#' || stripped[0] == ';');
 }
-
-struct Parsed {
-  std::vector<std::string> sections;
-  std::vector<UnitOption> options;
-};
 
 absl::StatusOr<std::string> ParseSection(std::string_view line, size_t number) {
   const size_t close = line.find(']');
@@ -92,56 +84,64 @@ absl::StatusOr<std::string> ParseSection(std::string_view line, size_t number) {
   return std::string(name);
 }
 
-// One logical line, its continuations joined; `number` is that of its first line.
-absl::Status ParseLine(std::string_view line, size_t number, Parsed& parsed) {
-  line = Strip(line);
-  if (line.empty()) return absl::OkStatus();
-  if (line[0] == '[') {
-    ASSIGN_OR_RETURN(std::string section, ParseSection(line, number));
-    parsed.sections.push_back(std::move(section));
+class Parser {
+ public:
+  absl::Status Parse(std::string_view text) {
+    RETURN_IF_ERROR(CheckIsText(text));
+    if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+    std::string logical;  // the lines so far of one that is continued
+    size_t logical_number = 0;
+    bool continued = false;
+    for (size_t number = 1; !text.empty(); ++number) {
+      const auto [line, rest] = SplitFirstLine(text);
+      text = rest;
+      if (IsComment(line)) continue;  // within a continuation too
+      if (!continued) logical_number = number;
+      continued = Continues(line);
+      if (continued) {
+        logical.append(line.substr(0, line.size() - 1)).append(" ");
+        continue;
+      }
+      logical.append(line);
+      RETURN_IF_ERROR(ParseLine(logical, logical_number));
+      logical.clear();
+    }
+    return ParseLine(logical, logical_number);
+  }
+
+  std::vector<std::string> TakeSections() { return std::move(sections_); }
+  std::vector<UnitOption> TakeOptions() { return std::move(options_); }
+
+ private:
+  // One logical line, its continuations joined; `number` is that of its first line.
+  absl::Status ParseLine(std::string_view line, size_t number) {
+    line = Strip(line);
+    if (line.empty()) return absl::OkStatus();
+    if (line[0] == '[') {
+      ASSIGN_OR_RETURN(std::string section, ParseSection(line, number));
+      sections_.push_back(std::move(section));
+      return absl::OkStatus();
+    }
+    const size_t equals = line.find('=');
+    if (equals == std::string_view::npos) {
+      return InvalidLine(
+          number, fmt::format("{} is neither [Section], Name=Value nor a comment", Quoted(line)));
+    }
+    const std::string_view name = Strip(line.substr(0, equals));
+    if (name.empty()) {
+      return InvalidLine(number, fmt::format("nothing stands before the = in {}", Quoted(line)));
+    }
+    if (sections_.empty()) {
+      return InvalidLine(number, fmt::format("{} stands before any [Section]", Quoted(line)));
+    }
+    options_.push_back(UnitOption{sections_.back(), std::string(name),
+                                  std::string(Strip(line.substr(equals + 1)))});
     return absl::OkStatus();
   }
-  const size_t equals = line.find('=');
-  if (equals == std::string_view::npos) {
-    return InvalidLine(
-        number, fmt::format("{} is neither [Section], Name=Value nor a comment", Quoted(line)));
-  }
-  const std::string_view name = Strip(line.substr(0, equals));
-  if (name.empty()) {
-    return InvalidLine(number, fmt::format("nothing stands before the = in {}", Quoted(line)));
-  }
-  if (parsed.sections.empty()) {
-    return InvalidLine(number, fmt::format("{} stands before any [Section]", Quoted(line)));
-  }
-  parsed.options.push_back(UnitOption{parsed.sections.back(), std::string(name),
-                                      std::string(Strip(line.substr(equals + 1)))});
-  return absl::OkStatus();
-}
 
-absl::StatusOr<Parsed> ParseText(std::string_view text) {
-  RETURN_IF_ERROR(CheckIsText(text));
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  Parsed parsed;
-  std::string logical;  // the lines so far of one that is continued
-  size_t logical_number = 0;
-  bool continued = false;
-  for (size_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = TakeLine(text);
-    if (IsComment(line)) continue;  // within a continuation too
-    if (!continued) logical_number = number;
-    if (Continues(line)) {
-      logical.append(line.substr(0, line.size() - 1)).append(" ");
-      continued = true;
-      continue;
-    }
-    logical.append(line);
-    RETURN_IF_ERROR(ParseLine(logical, logical_number, parsed));
-    logical.clear();
-    continued = false;
-  }
-  RETURN_IF_ERROR(ParseLine(logical, logical_number, parsed));
-  return parsed;
-}
+  std::vector<std::string> sections_;
+  std::vector<UnitOption> options_;
+};
 
 absl::Status CheckWritable(const UnitOption& option) {
   const auto refuse = [&](std::string_view why) {
@@ -156,9 +156,9 @@ absl::Status CheckWritable(const UnitOption& option) {
   if (option.name.find_first_of("=[]\r\n") != std::string::npos) {
     return refuse("cannot be written: =, brackets and line ends are not allowed in a name");
   }
-  std::string_view rest = Strip(option.value);
-  while (!rest.empty()) {
-    const std::string_view line = TakeLine(rest);
+  for (std::string_view rest = Strip(option.value); !rest.empty();) {
+    const std::string_view line = SplitFirstLine(rest).line;
+    rest = SplitFirstLine(rest).rest;
     if (rest.empty() || Continues(line) || IsComment(line)) continue;
     return refuse("cannot be written: a line of its value ends without a backslash");
   }
@@ -195,16 +195,17 @@ bool SameOption(const UnitOption& given, const UnitOption& read) {
 }  // namespace
 
 absl::StatusOr<UnitFile> UnitFile::Parse(std::string text) {
-  ASSIGN_OR_RETURN(Parsed parsed, ParseText(text));
+  Parser parser;
+  RETURN_IF_ERROR(parser.Parse(text));
   UnitFile file;
   file.hash_ = Sha256Hex(text);
   file.text_ = std::move(text);
-  file.sections_ = std::move(parsed.sections);
-  file.options_ = std::move(parsed.options);
+  file.sections_ = parser.TakeSections();
+  file.options_ = parser.TakeOptions();
   return file;
 }
 
-absl::StatusOr<UnitFile> UnitFile::FromOptions(std::vector<UnitOption> options) {
+absl::StatusOr<UnitFile> UnitFile::FromOptions(const std::vector<UnitOption>& options) {
   for (const UnitOption& option : options) RETURN_IF_ERROR(CheckWritable(option));
   std::string text = Serialize(options);
   ASSIGN_OR_RETURN(UnitFile file, Parse(std::move(text)));
@@ -249,115 +250,6 @@ std::string UnitFile::Value(std::string_view section, std::string_view name) con
 
 bool UnitFile::HasSection(std::string_view section) const {
   return std::find(sections_.begin(), sections_.end(), section) != sections_.end();
-}
-
-namespace {
-
-void AppendUtf8(uint32_t character, std::string& word) {
-  const auto byte = [&](uint32_t value) { word += static_cast<char>(value); };
-  if (character < 0x80) {
-    byte(character);
-  } else if (character < 0x800) {
-    byte(0xC0 | (character >> 6));
-    byte(0x80 | (character & 0x3F));
-  } else if (character < 0x10000) {
-    byte(0xE0 | (character >> 12));
-    byte(0x80 | ((character >> 6) & 0x3F));
-    byte(0x80 | (character & 0x3F));
-  } else {
-    byte(0xF0 | (character >> 18));
-    byte(0x80 | ((character >> 12) & 0x3F));
-    byte(0x80 | ((character >> 6) & 0x3F));
-    byte(0x80 | (character & 0x3F));
-  }
-}
-
-std::optional<uint32_t> ReadNumber(std::string_view digits, size_t count, uint32_t base) {
-  if (digits.size() < count) return std::nullopt;
-  uint32_t number = 0;
-  for (const char c : digits.substr(0, count)) {
-    uint32_t digit = base;
-    if (c >= '0' && c <= '9') digit = static_cast<uint32_t>(c - '0');
-    if (c >= 'a' && c <= 'f') digit = static_cast<uint32_t>(c - 'a' + 10);
-    if (c >= 'A' && c <= 'F') digit = static_cast<uint32_t>(c - 'A' + 10);
-    if (digit >= base) return std::nullopt;
-    number = number * base + digit;
-  }
-  return number;
-}
-
-// Appends what the escape at the start of `text` (a backslash) stands for, and returns its length;
-// 0 if it is none that systemd.syntax(7) lists.
-size_t Unescape(std::string_view text, std::string& word) {
-  if (text.size() < 2) return 0;
-  constexpr std::string_view kNames = "abfnrtvs\\\"'";
-  constexpr std::string_view kMeanings = "\a\b\f\n\r\t\v \\\"'";
-  if (const size_t at = kNames.find(text[1]); at != std::string_view::npos) {
-    word += kMeanings[at];
-    return 2;
-  }
-  const auto numeric = [&](size_t skip, size_t count, uint32_t base, uint32_t most) -> size_t {
-    const auto number = ReadNumber(text.substr(skip), count, base);
-    const bool surrogate = number && *number >= 0xD800 && *number < 0xE000;
-    if (!number || *number == 0 || *number > most || surrogate) return 0;
-    if (count <= 3) {
-      word += static_cast<char>(*number);  // \xHH and \OOO are bytes
-    } else {
-      AppendUtf8(*number, word);
-    }
-    return skip + count;
-  };
-  switch (text[1]) {
-    case 'x':
-      return numeric(2, 2, 16, 0xFF);
-    case 'u':
-      return numeric(2, 4, 16, 0xFFFF);
-    case 'U':
-      return numeric(2, 8, 16, 0x10FFFF);
-    default:
-      return numeric(1, 3, 8, 0xFF);
-  }
-}
-
-}  // namespace
-
-absl::StatusOr<std::vector<std::string>> SplitQuoted(std::string_view value, Escapes escapes) {
-  std::vector<std::string> words;
-  std::string word;
-  bool in_word = false;
-  char quote = '\0';
-  for (size_t i = 0; i < value.size();) {
-    const char c = value[i];
-    if (quote != '\0' && c == quote) {
-      quote = '\0';
-    } else if (quote == '\0' && (c == '"' || c == '\'')) {
-      quote = c;
-      in_word = true;
-    } else if (c == '\\' && quote != '\'' && escapes == Escapes::kExpand) {
-      const size_t length = Unescape(value.substr(i), word);
-      if (length == 0) {
-        return absl::InvalidArgumentError(
-            fmt::format("unknown escape {} in {}; write \\\\ for a backslash",
-                        Quoted(value.substr(i, 2)), Quoted(value)));
-      }
-      in_word = true;
-      i += length;
-      continue;
-    } else if (quote == '\0' && kBlanks.find(c) != std::string_view::npos) {
-      if (in_word) words.push_back(std::exchange(word, {}));
-      in_word = false;
-    } else {
-      word += c;
-      in_word = true;
-    }
-    ++i;
-  }
-  if (quote != '\0') {
-    return absl::InvalidArgumentError(fmt::format("the quote {} is not closed in {}",
-                                                  std::string_view(&quote, 1), Quoted(value)));
-  }
-  if (in_word) words.push_back(std::move(word));
-  return words;
 }
 
 }  // namespace fleet

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "model/quoting.h"  // SplitQuoted
 
 namespace fleet {
 
@@ -33,7 +34,7 @@ class UnitFile {
   // `Name=Value` lines, a blank line between sections. INVALID_ARGUMENT for an option whose section
   // or name is empty or has characters that cannot be written (newline, brackets, '='), and for one
   // that would not read back as it is. A value may have continuation lines ("a \\\n b").
-  static absl::StatusOr<UnitFile> FromOptions(std::vector<UnitOption> options);
+  static absl::StatusOr<UnitFile> FromOptions(const std::vector<UnitOption>& options);
 
   const std::string& text() const { return text_; }
   const std::string& hash() const { return hash_; }  // SHA-256 of the text, 64 hex digits
@@ -54,12 +55,5 @@ class UnitFile {
   std::vector<std::string> sections_;  // as they appear; one that is opened twice appears twice
   std::vector<UnitOption> options_;
 };
-
-// Splits a value into words as systemd.syntax(7) quotes them: "a b" and 'a b' are one word, C
-// escapes outside single quotes are expanded, or kept as they are (globs have a backslash of their
-// own). INVALID_ARGUMENT for a quote that is not closed and for an unknown escape.
-enum class Escapes { kExpand, kKeep };
-absl::StatusOr<std::vector<std::string>> SplitQuoted(std::string_view value,
-                                                     Escapes escapes = Escapes::kExpand);
 
 }  // namespace fleet

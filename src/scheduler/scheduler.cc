@@ -168,7 +168,7 @@ bool Scheduler::HasMachine(std::string_view id) const {
   return slot && impl_->machines.is_present(*slot);
 }
 
-void Scheduler::Place(const std::string& unit, RequirementsPtr requirements,
+void Scheduler::Place(const std::string& unit, const RequirementsPtr& requirements,
                       const std::string& machine, Hold hold) {
   Unplace(unit, machine);
   const Slot slot = impl_->SlotOf(machine);

@@ -72,8 +72,8 @@ class Scheduler {
 
   // Says that `unit` occupies `machine` (which need not be present); replaces what was said of this
   // pair before. A unit may occupy several machines: a move in progress, a global unit.
-  void Place(const std::string& unit, RequirementsPtr requirements, const std::string& machine,
-             Hold hold);
+  void Place(const std::string& unit, const RequirementsPtr& requirements,
+             const std::string& machine, Hold hold);
   // Does nothing if it does not occupy it.
   void Unplace(const std::string& unit, const std::string& machine);
 
