@@ -22,6 +22,7 @@ constexpr size_t kMaxInFlight = 8;
 constexpr int kMaxAttempts = 6;
 // etcd takes 1.5 MiB a request; a unit file alone may have 1 MiB.
 constexpr size_t kMaxTxnBytes = 1'000'000;
+constexpr size_t kBytesPerUnit = 512;  // of its record and keys, roughly
 
 // A unit's record as last known; no record: there is no such unit.
 using Known = std::optional<Stored<UnitRecord>>;
@@ -256,21 +257,22 @@ class Job : public std::enable_shared_from_this<Job> {
     size_t bytes = 0;
     for (const size_t i : batch) {
       const Decision& decision = items_[i].decision;
-      const bool new_content = decision.content && !contents.contains(decision.content->hash());
-      const size_t its_ops =
-          (decision.record || decision.erase ? 1U : 0U) + (new_content ? 1U : 0U);
-      const size_t its_bytes = 512 + (new_content ? decision.content->text().size() : 0);
-      if (txn.size() == store::kMaxTxnSize || ops + its_ops > store::kMaxTxnSize ||
-          (!txn.empty() && bytes + its_bytes > kMaxTxnBytes)) {
+      bool new_content = decision.content && !contents.contains(decision.content->hash());
+      const size_t unit_ops = decision.record || decision.erase ? 1 : 0;
+      const size_t text_bytes = decision.content ? decision.content->text().size() : 0;
+      if (txn.size() == store::kMaxTxnSize ||
+          ops + unit_ops + (new_content ? 1U : 0U) > store::kMaxTxnSize ||
+          (!txn.empty() && bytes + kBytesPerUnit + text_bytes > kMaxTxnBytes)) {
         queue_.push_back(std::exchange(txn, {}));
         contents.clear();
         ops = 0;
         bytes = 0;
+        new_content = decision.content != nullptr;  // each transaction puts its own contents
       }
       txn.push_back(i);
       if (decision.content) contents.insert(decision.content->hash());
-      ops += its_ops;
-      bytes += its_bytes;
+      ops += unit_ops + (new_content ? 1U : 0U);
+      bytes += kBytesPerUnit + (new_content ? text_bytes : 0);
     }
     if (!txn.empty()) queue_.push_back(std::move(txn));
   }

@@ -113,6 +113,17 @@ TEST_F(UnitChanges, PacksManyIntoFewTransactionsOfAllowedSize) {
   EXPECT_LE(store_.largest_txn(), store::kMaxTxnSize);
 }
 
+TEST_F(UnitChanges, UnitsWithOneTextFillSeveralTransactions) {
+  std::vector<UnitChange> changes;
+  for (int i = 0; i < 500; ++i) {
+    changes.push_back({.name = fmt::format("a{}.service", i), .file = Sleeper()});
+  }
+  const auto results = Apply(std::move(changes));
+  for (const auto& result : results) EXPECT_EQ(result.effect, Effect::kCreated) << result.status;
+  EXPECT_LE(store_.largest_txn(), store::kMaxTxnSize);
+  EXPECT_LE(store_.commits(), 4);
+}
+
 TEST_F(UnitChanges, UnitsWithOneTextShareItInATransaction) {
   std::vector<UnitChange> changes;
   for (int i = 0; i < 100; ++i) {

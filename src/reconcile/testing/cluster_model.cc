@@ -224,7 +224,8 @@ void Cluster::Settle() {
   for (int i = 0; i < 50; ++i) {
     const int64_t before = model.view()->revision;
     Pass();
-    for (const auto& [machine, record] : model.view()->machines) model.RunAgent(machine);
+    const ClusterViewPtr view = model.view();
+    for (const auto& [machine, record] : view->machines) model.RunAgent(machine);
     const ViewChange change = model.TakeChange();
     engine.Apply(change);
     if (change.view->revision == before) return;
