@@ -235,11 +235,8 @@ void Connector::StateChanged(const std::shared_ptr<Connection>& connection,
     if (state == GRPC_CHANNEL_READY) return;
     // One that never answered counts as a failed attempt: it is not tried again at once.
     const bool answered = connection->last_heard > absl::ZeroDuration();
-    causes_[connection->endpoint] = answered ? "the connection was lost"
-                                    : endpoints_[connection->endpoint].tls
-                                        ? "the connection was closed without an answer; does etcd "
-                                          "accept this client certificate?"
-                                        : "the connection was closed without an answer";
+    SetCause(connection->endpoint,
+             answered ? "the connection was lost" : "the connection was closed");
     current_.reset();
     const bool was_replacing = std::exchange(replacing_, false);
     if (was_replacing && !attempts_.empty()) return;
@@ -286,7 +283,16 @@ void Connector::CauseKnown(size_t endpoint, const std::string& cause) {
   if (last != std::string_view::npos) text.remove_prefix(last + 12);
   Consume(text, "UNKNOWN: ");
   Consume(text, "UNAVAILABLE: ");
-  causes_[endpoint] = std::string(text);
+  SetCause(endpoint, text);
+}
+
+void Connector::SetCause(size_t endpoint, std::string_view cause) {
+  causes_[endpoint] = std::string(cause);
+  // What a server's refusal of our certificate looks like from here.
+  if (endpoints_[endpoint].tls && (cause.find("read failed") != std::string_view::npos ||
+                                   cause.find("closed") != std::string_view::npos)) {
+    causes_[endpoint] += "; does etcd accept this client certificate?";
+  }
 }
 
 void Connector::Heard(Connection& connection) {

@@ -16,6 +16,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -92,6 +93,7 @@ class Connector {
   void StateChanged(const std::shared_ptr<Connection>& connection, grpc_connectivity_state state);
   void Failed(const Connection& connection);
   void CauseKnown(size_t endpoint, const std::string& cause);
+  void SetCause(size_t endpoint, std::string_view cause);
   void EndAttempt(const Connection* connection);
   std::shared_ptr<Connection> Open(size_t endpoint);
   bool IsAttempt(const Connection* connection) const;
