@@ -167,6 +167,19 @@ TEST_F(UnitDirectoryTest, ChangesTheTimeOfTheLinksWithEachLink) {
   }
 }
 
+TEST_F(UnitDirectoryTest, ChangesTheTimeOfTheLinksAlsoWhenTheClockStandsStillOrGoesBack) {
+  FileUnitDirectory directory = Open();
+  ASSERT_EQ(directory.Install(Unit("a.service")), absl::OkStatus());
+  const timespec future[2] = {{4'000'000'000, 0}, {4'000'000'000, 999'999'500}};
+  ASSERT_EQ(utimensat(AT_FDCWD, Links().c_str(), future, 0), 0);
+  int64_t last = Modified(Links());
+  ASSERT_EQ(directory.Install(Unit("b.service")), absl::OkStatus());
+  EXPECT_GT(Modified(Links()), last);
+  last = Modified(Links());
+  ASSERT_EQ(directory.Remove("a.service"), absl::OkStatus());
+  EXPECT_GT(Modified(Links()), last);
+}
+
 TEST_F(UnitDirectoryTest, LeavesAForeignFileInTheLinksAlone) {
   FileUnitDirectory directory = Open();
   fs::create_directories(Links());
@@ -212,8 +225,8 @@ TEST_F(UnitDirectoryTest, MakesAMissingLinkAgain) {
 
 TEST_F(UnitDirectoryTest, RefusesNamesThatLeaveTheDirectory) {
   FileUnitDirectory directory = Open();
-  for (const std::string& name : std::vector<std::string>
-       {"", "../a.service", "a/b.service", ".notes", ".", "..", std::string(256, 'a')}) {
+  for (const std::string& name : std::vector<std::string>{
+           "", "../a.service", "a/b.service", ".notes", ".", "..", std::string(256, 'a')}) {
     EXPECT_TRUE(absl::IsInvalidArgument(directory.Install(Unit(name)))) << name;
     EXPECT_TRUE(absl::IsInvalidArgument(directory.WriteNote(name, {.uid = "u"}))) << name;
     EXPECT_TRUE(absl::IsInvalidArgument(directory.Remove(name))) << name;
