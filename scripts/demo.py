@@ -153,9 +153,16 @@ class Snapshot:
 
 # --- three machines --------------------------------------------------------------------------------
 
-def lab(verb, *arguments):
+def lab(verb, *arguments, fleet=None):
+    """Runs a verb of the lab; `fleet` is watched meanwhile."""
     say(paint("36", f"$ lab/lab {verb} --name {NAME} {' '.join(arguments)}".rstrip()))
-    run(LAB, verb, "--name", NAME, *arguments)
+    with subprocess.Popen([LAB, verb, "--name", NAME, *arguments], cwd=ROOT) as running:
+        while running.poll() is None:
+            if fleet:
+                fleet.snapshot()
+            time.sleep(0.2)
+    if running.returncode != 0:
+        raise DemoError(f"lab/lab {verb} failed with status {running.returncode}")
 
 
 def lab_environment():
@@ -201,9 +208,10 @@ def look_at(fleet, name, host):
 
 def reboot(fleet, host):
     headline(f"Rebooting {host}: it hands its units over first")
-    lab("reboot", host)
+    lab("reboot", host, fleet=fleet)
     now = fleet.wait("it is back, and all four run again",
                      lambda now: len(now.hosts) == 3 and now.all_run([HELLO, *MYSQL]), 90)
+    check(f"{HELLO} has moved off it", now.host(HELLO) != host, str(now))
     check("each mysql has a machine of its own",
           len({now.host(name) for name in MYSQL}) == len(MYSQL), str(now))
     fleet.show("list-units")
@@ -216,7 +224,7 @@ def power_loss(fleet, before):
     stranded = next(name for name in MYSQL if before.host(name) == victim)
     others = [name for name in MYSQL if name != stranded]
     headline(f"Power loss of {victim}, where {HELLO} and {stranded} run")
-    lab("crash", victim)
+    lab("crash", victim, fleet=fleet)
     now = fleet.wait(f"{HELLO} runs elsewhere, {stranded} waits",
                      lambda now: len(now.hosts) == 2 and now.host(HELLO) and now.waits(stranded))
     check(f"{stranded} waits because of its conflicts", "conflict" in now.reason(stranded).lower(),
@@ -229,7 +237,7 @@ def power_loss(fleet, before):
     say(f"why {stranded} is nowhere: {now.reason(stranded)}")
 
     headline(f"Power returns to {victim}")
-    lab("boot", victim)
+    lab("boot", victim, fleet=fleet)
     fleet.wait(f"{stranded} runs there again",
                lambda now: now.host(stranded) == victim and now.all_run([HELLO, *MYSQL]), 90)
     fleet.show("list-units")
@@ -273,7 +281,7 @@ class Single:
                        f"systemd_user={'false' if self.is_root else 'true'}\n")
         command = ["systemd-run", *self.manager, "--quiet", "--collect", f"--unit={self.UNIT}",
                    f"--socket-property=ListenStream={self.socket}",
-                   "--socket-property=SocketMode=0600",
+                   "--socket-property=SocketMode=0600", "--socket-property=RemoveOnStop=yes",
                    "--property=Type=notify", "--property=KillMode=process",
                    f"{BIN}/fleetd", "--config", config]
         say(paint("36", "$ " + " ".join(command)))
@@ -285,6 +293,10 @@ class Single:
 
     def restart(self):
         run("systemctl", *self.manager, "restart", f"{self.UNIT}.service")
+
+    def look_at(self, unit):
+        headline("Looking at a unit")
+        run("systemctl", *self.manager, "status", "--no-pager", "--lines=3", unit)
 
     def main_pid(self, unit):
         return subprocess.run(["systemctl", *self.manager, "show", "--property=MainPID", "--value",
@@ -317,7 +329,10 @@ def demo_single():
     fleet.show("list-units")
     fleet.show("list-unit-files")
     say(f"why {MYSQL[1]} is nowhere: {now.reason(MYSQL[1])}")
-    look_at(fleet, HELLO, os.uname().nodename)
+    if single.is_root:
+        look_at(fleet, HELLO, os.uname().nodename)
+    else:  # fleetctl status and journal ask the system's systemd, not the user's
+        single.look_at(HELLO)
 
     headline("Restarting fleetd: what runs keeps running")
     pid = single.main_pid(HELLO)
@@ -333,14 +348,14 @@ def demo_single():
     say(f"""
 fleetd is up. Go on playing with it:
   export PATH={BIN}:$PATH FLEETCTL_ENDPOINT=unix://{single.socket}
-  fleetctl list-units; fleetctl journal -f hello
+  fleetctl list-units; {"fleetctl journal -f" if single.is_root else "journalctl --user -fu"} hello
 and take it down with: ./demo down""")
 
 
 # --- taking it down ---------------------------------------------------------------------------------
 
 def down():
-    if os.getuid() == 0:
+    if os.getuid() == 0 and shutil.which("nft"):  # otherwise there never was a lab here
         run(LAB, "down", "--name", NAME)
     single = Single()
     if single.exists():
