@@ -30,7 +30,8 @@ constexpr char kLabUnits[] = "/run/fleet-host-test/units";
 
 class SystemdTest : public testing::Test, private Systemd::Listener {
  protected:
-  explicit SystemdTest(SystemdOptions options = {}) : options_(options) {}
+  explicit SystemdTest(SystemdOptions options = {})
+      : directory_(kLabUnits, RuntimeLinkDirectory(options.user)), options_(options) {}
   void SetUp() override;
   void TearDown() override;
 
@@ -83,7 +84,7 @@ class SystemdTest : public testing::Test, private Systemd::Listener {
   // The output of a shell command in this machine, without the last line break.
   static std::string Shell(const std::string& command);
 
-  FileUnitDirectory directory_{kLabUnits, "/run/systemd/system"};
+  FileUnitDirectory directory_;
 
  private:
   void OnUnitChanged(const UnitStatus& status) override;

@@ -345,5 +345,37 @@ TEST_P(SystemdBus, HearsAStateThatChangedAtOnceWhenAUnitAppeared) {
   for (const std::string& unit : units) WaitForSignal(unit, "active/exited");
 }
 
+class UserManager : public SystemdTest {
+ protected:
+  UserManager() : SystemdTest({.user = true}) {}
+  void SetUp() override {
+    ASSERT_EQ(Shell("systemctl start user@0.service"), "");
+    SystemdTest::SetUp();
+  }
+  static std::string UserCtl(const std::string& command) {
+    return Shell("XDG_RUNTIME_DIR=/run/user/0 systemctl --user " + command);
+  }
+};
+
+TEST_F(UserManager, RunsUnitsOfTheUser) {
+  Install("t.service", std::string(kSleeps) + "[Install]\nWantedBy=default.target\n");
+  EXPECT_EQ(UserCtl("is-enabled t.service"), "linked-runtime");
+  EXPECT_THAT(Start("t.service"), JobEnds("done"));
+  WaitForSignal("t.service", "active/running");
+  EXPECT_EQ(UserCtl("is-active t.service"), "active");
+  EXPECT_EQ(Shell("systemctl is-active t.service"), "inactive");
+  EXPECT_EQ(Enable({"t.service"}), absl::OkStatus());
+  EXPECT_EQ(Disable({"t.service"}), absl::OkStatus());
+  EXPECT_EQ(Reload(), absl::OkStatus());
+}
+
+TEST_F(UserManager, ShowsTheLogOfAUsersUnit) {
+  Install("t.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo hello; exit 3'\n");
+  EXPECT_THAT(Start("t.service"), JobEnds("failed"));
+  Shell("journalctl --sync");
+  EXPECT_THAT(OpenJournal({.user = true})->Tail("t.service", 10),
+              AllOf(HasSubstr("hello"), HasSubstr("status=3")));
+}
+
 }  // namespace
 }  // namespace fleet::host
