@@ -27,7 +27,10 @@ void AssignmentCounts::Update(const ClusterView* before, const ViewChange& chang
     UnitOnMachine key{c.name, c.machine};
     if (!seen.insert(key).second) continue;
     const int64_t delta = (Counts(*change.view, key) ? 1 : 0) - (Counts(*before, key) ? 1 : 0);
-    if (delta != 0 && (counts_[key.machine] += delta) == 0) counts_.erase(key.machine);
+    if (delta == 0) continue;
+    int64_t& count = counts_[key.machine];
+    count += delta;
+    if (count == 0) counts_.erase(key.machine);
   }
 }
 

@@ -171,8 +171,8 @@ absl::StatusOr<UnitChange> ReadUnitChange(const json& body) {
   }
   if (const json* list = FindMember(body, "options");
       list && !(list->is_array() && list->empty())) {
-    ASSIGN_OR_RETURN(auto options, ReadOptions(*list));
-    ASSIGN_OR_RETURN(UnitFile file, UnitFile::FromOptions(std::move(options)));
+    ASSIGN_OR_RETURN(const auto options, ReadOptions(*list));
+    ASSIGN_OR_RETURN(UnitFile file, UnitFile::FromOptions(options));
     if (!change.file) {
       change.file = std::make_shared<const UnitFile>(std::move(file));
       change.from_options = true;
@@ -193,7 +193,7 @@ void AddUnitRoutes(ApiState& state) {
                       .description = "Retrieve a page of Unit objects.",
                       .parameters = {"nextPageToken", "limit", "view"},
                       .response_schema = "UnitPage",
-                      .handler = [&state](Request request, Responder respond) {
+                      .handler = [&state](const Request& request, Responder respond) {
                         respond(ListUnits(state, request));
                       }});
   AddWithView(state, {.method = "GET",
@@ -202,7 +202,7 @@ void AddUnitRoutes(ApiState& state) {
                       .name = "Get",
                       .description = "Retrieve a single Unit object.",
                       .response_schema = "Unit",
-                      .handler = [&state](Request request, Responder respond) {
+                      .handler = [&state](const Request& request, Responder respond) {
                         respond(GetUnit(state, request));
                       }});
   AddWithView(state, {.method = "PUT",
@@ -212,7 +212,7 @@ void AddUnitRoutes(ApiState& state) {
                       .description = "Create or update a Unit.",
                       .parameters = {"replace", "force"},
                       .request_schema = "Unit",
-                      .handler = [&state](Request request, Responder respond) {
+                      .handler = [&state](const Request& request, Responder respond) {
                         PutUnit(state, request, std::move(respond));
                       }});
   AddWithView(state, {.method = "DELETE",
@@ -220,7 +220,7 @@ void AddUnitRoutes(ApiState& state) {
                       .resource = "Units",
                       .name = "Delete",
                       .description = "Delete the referenced Unit object.",
-                      .handler = [&state](Request request, Responder respond) {
+                      .handler = [&state](const Request& request, Responder respond) {
                         DeleteUnit(state, request, std::move(respond));
                       }});
 }

@@ -208,7 +208,7 @@ void WatchHub::StepSnapshot(const ClientPtr& client) {
   const auto full = [&] {
     return bytes->size() >= limits_.snapshot_chunk_bytes || seen >= kSnapshotStep;
   };
-  const auto add = [&](Touched entity) {
+  const auto add = [&](const Touched& entity) {
     if (client->Wants(entity))
       fmt::format_to(std::back_inserter(*bytes), "id: 0\n{}", EventOf(view, entity));
   };
