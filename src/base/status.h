@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+// NOLINTBEGIN(bugprone-macro-parentheses): macro arguments that are declarations or names.
 #define FLEET_CONCAT_INNER(a, b) a##b
 #define FLEET_CONCAT(a, b) FLEET_CONCAT_INNER(a, b)
 
@@ -24,3 +25,4 @@
   auto tmp = (expr);                             \
   if (!tmp.ok()) return std::move(tmp).status(); \
   lhs = *std::move(tmp)
+// NOLINTEND(bugprone-macro-parentheses)

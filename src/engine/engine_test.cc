@@ -1,0 +1,184 @@
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "registry/codec.h"
+#include "registry/mirror.h"
+#include "registry/testing/fake_store.h"
+#include "registry/testing/manual_executor.h"
+
+namespace fleet::engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const registry::Keys kKeys("/fleet/");
+
+// One engine with its mirror, as fleetd wires them.
+struct Node {
+  Node(registry::testing::FakeStore* store, Executor* executor, const std::string& machine)
+      : engine(store, executor, kKeys,
+               {.machine_id = machine, .agent_ttl = absl::Seconds(10), .events_max = 5}),
+        mirror(store, executor, kKeys,
+               [this](const ViewChange& change) { engine.OnViewChange(change); }) {
+    mirror.Start();
+  }
+  Engine engine;
+  registry::Mirror mirror;
+};
+
+class EngineTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Node> Lead(const std::string& machine) {
+    auto node = std::make_unique<Node>(&store_, &executor_, machine);
+    executor_.RunUntilIdle();
+    node->engine.OnLease(Grant());
+    executor_.Advance(absl::Milliseconds(10));
+    return node;
+  }
+  store::LeaseId Grant() {
+    store_.LeaseGrant(absl::Seconds(10), [this](auto granted) { lease_ = granted->id; });
+    executor_.RunUntilIdle();
+    return lease_;
+  }
+  void PutMachine(const std::string& id) {
+    store_.Set(kKeys.Machine(id), registry::Encode(MachineRecord{}));
+  }
+  void PutUnit(const std::string& name) {
+    const UnitFile file = *UnitFile::Parse("[Service]\nExecStart=/bin/true\n");
+    store_.Set(kKeys.Content(file.hash()),
+               registry::Encode(Content{std::make_shared<const UnitFile>(file)}));
+    store_.Set(kKeys.Unit(name),
+               registry::Encode(UnitRecord{
+                   .uid = name, .desired = DesiredState::kLaunched, .content_hash = file.hash()}));
+  }
+  std::vector<std::string> KeysBelow(const std::string& prefix) {
+    std::vector<std::string> keys;
+    for (const auto& [key, kv] : store_.contents()) {
+      if (key.starts_with("/fleet/" + prefix)) keys.push_back(key.substr(7));
+    }
+    return keys;
+  }
+  void Settle() { executor_.Advance(absl::Seconds(1)); }
+
+  registry::testing::ManualExecutor executor_;
+  registry::testing::FakeStore store_{&executor_};
+  store::LeaseId lease_ = 0;
+};
+
+TEST_F(EngineTest, PlacesUnitsAndSaysWhy) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  EXPECT_TRUE(node->engine.leads());
+  PutUnit("a.service");
+  Settle();
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+  const auto events = KeysBelow("events/");
+  ASSERT_EQ(events.size(), 1u);
+  const auto event = registry::DecodeEvent(store_.contents().at("/fleet/" + events[0]).value);
+  EXPECT_EQ(event->entries[0].kind, "placed");
+}
+
+TEST_F(EngineTest, AnIdleClusterIsWrittenNothing) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  PutUnit("a.service");
+  Settle();
+  const int64_t revision = store_.revision();
+  const int ranges = store_.ranges();
+  executor_.Advance(absl::Hours(2));  // with its sweeps
+  EXPECT_EQ(store_.revision(), revision);
+  EXPECT_EQ(store_.ranges(), ranges);
+}
+
+TEST_F(EngineTest, OnlyOneLeadsAndTheStandbyTakesOver) {
+  PutMachine("m1");
+  const auto first = Lead("m1");
+  const auto first_lease = lease_;
+  const auto second = Lead("m2");
+  EXPECT_TRUE(first->engine.leads());
+  EXPECT_FALSE(second->engine.leads());
+  store_.EndLease(first_lease);
+  first->engine.OnLeaseLost();
+  Settle();
+  EXPECT_FALSE(first->engine.leads());
+  EXPECT_TRUE(second->engine.leads());
+  PutUnit("a.service");
+  Settle();
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+}
+
+TEST_F(EngineTest, ACleanStopHandsTheLeadOverAtOnce) {
+  const auto first = Lead("m1");
+  const auto second = Lead("m2");
+  bool done = false;
+  first->engine.Resign([&] { done = true; });
+  Settle();
+  EXPECT_TRUE(done);
+  EXPECT_FALSE(first->engine.leads());
+  EXPECT_TRUE(second->engine.leads());
+}
+
+TEST_F(EngineTest, ADeposedLeaderCommitsNothing) {
+  PutMachine("m1");
+  const auto deposed = Lead("m1");
+  PutUnit("a.service");
+  // Before its decision arrives another engine has taken the lead; it does not know yet.
+  store_.BeforeCommit([&] {
+    store_.Set(kKeys.Leader(), registry::Encode(LeaderRecord{.machine = "m2", .epoch = "x"}));
+  });
+  Settle();
+  EXPECT_THAT(KeysBelow("assignments/"), IsEmpty());
+  EXPECT_FALSE(deposed->engine.leads());
+}
+
+TEST_F(EngineTest, ARestartedFleetdTakesItsOwnMachinesRecordOver) {
+  store_.Set(kKeys.Leader(), registry::Encode(LeaderRecord{.machine = "m1", .epoch = "old"}));
+  const auto node = Lead("m1");
+  Settle();
+  EXPECT_TRUE(node->engine.leads());
+}
+
+TEST_F(EngineTest, ACommitOfUnknownFateIsVoidedAndDecidedAgain) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  const int64_t fence = store_.contents().at(kKeys.Leader()).mod_revision;
+  store_.FailNext(absl::DeadlineExceededError("no answer"), /*takes_effect=*/false);
+  PutUnit("a.service");
+  Settle();
+  EXPECT_GT(store_.contents().at(kKeys.Leader()).mod_revision, fence);
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+}
+
+TEST_F(EngineTest, ACommitWhoseAnswerWasLostIsNotRepeated) {
+  PutMachine("m1");
+  PutMachine("m2");
+  const auto node = Lead("m1");
+  store_.FailNext(absl::DeadlineExceededError("no answer"), /*takes_effect=*/true);
+  PutUnit("a.service");
+  Settle();
+  EXPECT_EQ(KeysBelow("assignments/").size(), 1u);
+}
+
+TEST_F(EngineTest, EventsAreBoundedOverLeadersToo) {
+  PutMachine("m1");
+  auto node = Lead("m1");
+  for (int i = 0; i < 12; ++i) {
+    PutUnit("u" + std::to_string(i) + ".service");
+    Settle();
+  }
+  EXPECT_EQ(KeysBelow("events/").size(), 5u);
+  const auto before = KeysBelow("events/");
+  node->engine.Resign([] {});
+  Settle();
+  node = Lead("m2");
+  PutUnit("v.service");
+  Settle();
+  EXPECT_EQ(KeysBelow("events/").size(), 5u);
+  EXPECT_GT(KeysBelow("events/").back(), before.back());  // in the order of time
+}
+
+}  // namespace
+}  // namespace fleet::engine

@@ -570,7 +570,8 @@ std::vector<StateWrite> AgentReconciler::TakeReports(absl::Time now) {
     const bool waited_for = report && (report->gone || report->settled) &&
                             (!unit.reported || unit.reported->settled != report->settled ||
                              unit.reported->generation != report->generation);
-    if (unit.report_tokens < 1 && !waited_for && report) {
+    constexpr double kRounding = 1e-6;
+    if (unit.report_tokens < 1 - kRounding && !waited_for && report) {
       later.insert(name);
       continue;
     }

@@ -8,16 +8,30 @@
 namespace fleet::registry::testing {
 namespace {
 
+constexpr absl::Duration kTtl = absl::Seconds(10);
+
 bool InRange(const store::KeyRange& range, const std::string& key) {
   if (range.end.empty()) return key == range.key;
   return key >= range.key && key < range.end;
 }
 
-absl::Status NoLeases() { return absl::UnimplementedError("the fake store has no leases"); }
-
-class NoWatch final : public store::Watch {};
+absl::Status NoSuchLease() { return absl::NotFoundError("requested lease not found"); }
 
 }  // namespace
+
+class FakeStore::FakeWatch final : public store::Watch {
+ public:
+  FakeWatch(FakeStore* store, std::shared_ptr<Watcher> watcher)
+      : store_(store), watcher_(std::move(watcher)) {}
+  ~FakeWatch() override {
+    watcher_->on_batch = nullptr;
+    std::erase(store_->watchers_, watcher_);
+  }
+
+ private:
+  FakeStore* store_;
+  std::shared_ptr<Watcher> watcher_;
+};
 
 std::optional<FakeStore::Failure> FakeStore::TakeFailure() {
   if (failures_.empty()) return std::nullopt;
@@ -31,6 +45,7 @@ void FakeStore::FailNext(absl::Status status, bool takes_effect) {
 }
 
 void FakeStore::Range(store::RangeRequest request, store::Callback<store::RangeResult> done) {
+  ++ranges_;
   absl::StatusOr<store::RangeResult> answer = store::RangeResult{};
   if (const auto failure = TakeFailure()) {
     answer = failure->status;
@@ -66,7 +81,12 @@ absl::StatusOr<store::TxnResult> FakeStore::Execute(const store::Txn& txn) {
     if (found != compare.revision) return store::TxnResult{false, revision_};
   }
   if (txn.ops.empty()) return store::TxnResult{true, revision_};
+  for (const auto& op : txn.ops) {
+    const auto* p = std::get_if<store::Put>(&op);
+    if (p && p->lease != 0 && !leases_.contains(p->lease)) return NoSuchLease();
+  }
   ++revision_;
+  std::vector<store::Event>& events = history_[revision_];
   for (const auto& op : txn.ops) {
     if (const auto* p = std::get_if<store::Put>(&op)) {
       store::KeyValue& kv = kvs_[p->key];
@@ -74,11 +94,19 @@ absl::StatusOr<store::TxnResult> FakeStore::Execute(const store::Txn& txn) {
       kv.value = p->value;
       if (kv.version++ == 0) kv.create_revision = revision_;
       kv.mod_revision = revision_;
+      kv.lease = p->lease;
+      events.push_back({store::Event::Type::kPut, kv});
     } else {
       const auto& range = std::get<store::Delete>(op).range;
-      std::erase_if(kvs_, [&](const auto& entry) { return InRange(range, entry.first); });
+      std::erase_if(kvs_, [&](const auto& entry) {
+        if (!InRange(range, entry.first)) return false;
+        events.push_back({store::Event::Type::kDelete,
+                          {.key = entry.first, .value = "", .mod_revision = revision_}});
+        return true;
+      });
     }
   }
+  Deliver();
   return store::TxnResult{true, revision_};
 }
 
@@ -97,18 +125,78 @@ void FakeStore::Commit(store::Txn txn, store::Callback<store::TxnResult> done) {
       [done = std::move(done), answer = std::move(answer)]() mutable { done(std::move(answer)); });
 }
 
-void FakeStore::LeaseGrant(absl::Duration, store::Callback<store::LeaseGrantResult> done) {
-  executor_->Post([done = std::move(done)]() mutable { done(NoLeases()); });
+void FakeStore::LeaseGrant(absl::Duration ttl, store::Callback<store::LeaseGrantResult> done) {
+  absl::StatusOr<store::LeaseGrantResult> answer;
+  if (const auto failure = TakeFailure()) {
+    answer = failure->status;
+  } else {
+    leases_.insert(++last_lease_);
+    answer = store::LeaseGrantResult{last_lease_, ttl};
+  }
+  executor_->Post([done = std::move(done), answer]() mutable { done(answer); });
 }
-void FakeStore::LeaseKeepAlive(store::LeaseId, store::Callback<absl::Duration> done) {
-  executor_->Post([done = std::move(done)]() mutable { done(NoLeases()); });
+
+void FakeStore::LeaseKeepAlive(store::LeaseId lease, store::Callback<absl::Duration> done) {
+  absl::StatusOr<absl::Duration> answer = kTtl;
+  if (const auto failure = TakeFailure()) {
+    answer = failure->status;
+  } else if (!leases_.contains(lease)) {
+    answer = NoSuchLease();
+  }
+  executor_->Post([done = std::move(done), answer]() mutable { done(answer); });
 }
-void FakeStore::LeaseRevoke(store::LeaseId, store::DoneCallback done) {
-  executor_->Post([done = std::move(done)]() mutable { done(NoLeases()); });
+
+void FakeStore::LeaseRevoke(store::LeaseId lease, store::DoneCallback done) {
+  EndLease(lease);
+  executor_->Post([done = std::move(done)]() mutable { done(absl::OkStatus()); });
 }
-std::unique_ptr<store::Watch> FakeStore::StartWatch(store::KeyRange, int64_t,
-                                                    store::Callback<store::WatchBatch>) {
-  return std::make_unique<NoWatch>();
+
+void FakeStore::EndLease(store::LeaseId lease) {
+  if (leases_.erase(lease) == 0) return;
+  store::Txn txn;
+  for (const auto& [key, kv] : kvs_) {
+    if (kv.lease == lease) txn.ops.emplace_back(store::Delete{{key, ""}});
+  }
+  (void)Execute(txn);
+}
+
+std::unique_ptr<store::Watch> FakeStore::StartWatch(store::KeyRange range, int64_t from_revision,
+                                                    store::Callback<store::WatchBatch> on_batch) {
+  auto watcher =
+      std::make_shared<Watcher>(Watcher{std::move(range), from_revision, std::move(on_batch)});
+  watchers_.push_back(watcher);
+  if (from_revision <= compacted_) {
+    executor_->Post([watcher] {
+      if (watcher->on_batch) watcher->on_batch(absl::OutOfRangeError("compacted"));
+    });
+  } else {
+    Deliver();
+  }
+  return std::make_unique<FakeWatch>(this, std::move(watcher));
+}
+
+void FakeStore::BreakWatches(const absl::Status& status) {
+  for (auto& watcher : std::exchange(watchers_, {})) {
+    executor_->Post([watcher, status] {
+      if (watcher->on_batch) watcher->on_batch(status);
+    });
+  }
+}
+
+void FakeStore::Deliver() {
+  for (const auto& watcher : watchers_) {
+    for (auto it = history_.lower_bound(watcher->next); it != history_.end(); ++it) {
+      store::WatchBatch batch{{}, it->first};
+      for (const store::Event& event : it->second) {
+        if (InRange(watcher->range, event.kv.key)) batch.events.push_back(event);
+      }
+      if (batch.events.empty()) continue;
+      executor_->Post([watcher, batch = std::move(batch)]() mutable {
+        if (watcher->on_batch) watcher->on_batch(std::move(batch));
+      });
+    }
+    watcher->next = revision_ + 1;
+  }
 }
 
 void FakeStore::Set(const std::string& key, const std::string& value) {

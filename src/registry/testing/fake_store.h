@@ -1,13 +1,16 @@
 #pragma once
 
-// A store in memory for tests: ranges and transactions with etcd's rules, callbacks posted to the
-// executor. It has no leases and no watches. Tests can make it fail, and act just before a commit.
+// A store in memory for tests: ranges, transactions, leases and watches with etcd's rules,
+// callbacks posted to the executor. Leases end only when a test ends them. Tests can make it fail,
+// act just before a commit, and break the watches.
 
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/executor.h"
 #include "store/store.h"
@@ -35,8 +38,16 @@ class FakeStore final : public store::Store {
   void Set(const std::string& key, const std::string& value);
   void Erase(const std::string& key);
 
+  // The lease has ended: its keys are deleted, in one revision.
+  void EndLease(store::LeaseId lease);
+  // All watches end with this error.
+  void BreakWatches(const absl::Status& status);
+  // The history before this revision is forgotten.
+  void Compact(int64_t revision) { compacted_ = revision; }
+
   const std::map<std::string, store::KeyValue>& contents() const { return kvs_; }
   int64_t revision() const { return revision_; }
+  int ranges() const { return ranges_; }
   int commits() const { return commits_; }
   size_t largest_txn() const { return largest_txn_; }
 
@@ -46,12 +57,26 @@ class FakeStore final : public store::Store {
     bool takes_effect = false;
   };
 
+  class FakeWatch;
+  struct Watcher {
+    store::KeyRange range;
+    int64_t next = 0;  // revision
+    store::Callback<store::WatchBatch> on_batch;
+  };
+
   absl::StatusOr<store::TxnResult> Execute(const store::Txn& txn);
+  void Deliver();
   std::optional<Failure> TakeFailure();
 
   Executor* executor_;
   std::map<std::string, store::KeyValue> kvs_;
   int64_t revision_ = 1;
+  int64_t compacted_ = 0;
+  std::map<int64_t, std::vector<store::Event>> history_;  // by revision
+  std::vector<std::shared_ptr<Watcher>> watchers_;
+  std::set<store::LeaseId> leases_;
+  store::LeaseId last_lease_ = 0;
+  int ranges_ = 0;
   int commits_ = 0;
   size_t largest_txn_ = 0;
   std::deque<absl::AnyInvocable<void()>> hooks_;
