@@ -1,0 +1,170 @@
+"""Markdown tables for docs/performance.md, from the documents of the cases."""
+import json
+import os
+
+from .errors import BenchError
+from .lab import SOURCE
+
+DEFAULT_DIRECTORY = os.path.join(SOURCE, "docs", "performance")
+BEGIN = "<!-- made by bench/run report: begin -->"
+END = "<!-- made by bench/run report: end -->"
+
+
+def load(directory):
+    found = {}
+    for entry in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        if entry.endswith(".json"):
+            with open(os.path.join(directory, entry), encoding="utf-8") as file:
+                try:
+                    found[entry.removesuffix(".json")] = json.load(file)
+                except ValueError as error:
+                    raise BenchError(f"{file.name} is no result: {error}") from error
+    if not found:
+        raise BenchError(f"{directory} has no results; `bench/run all` measures them")
+    return found
+
+
+def write(page, results):
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BenchError(f"{page} lacks the lines '{BEGIN}' and '{END}'")
+    with open(page, "w", encoding="utf-8") as file:
+        file.write(f"{before}{BEGIN}\n{markdown(results)}\n{END}{after}")
+
+
+def markdown(results):
+    parts = [_host(results)]
+    parts += [_cycle(results, "start", "active"), _cycle(results, "destroy", "gone")]
+    parts += [_failover(results), _failover_etcd(results), _idle(results), _latency(results)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _host(results):
+    hosts = [each["host"] for each in results.values()]
+    first = hosts[0]
+    dates = sorted({each["date"] for each in hosts})
+    load = max(each["load"] for each in hosts)
+    return (f"Measured on {first['cores']} cores ({first['cpu']}), {first['memory_gib']} GiB, "
+            f"Linux {first['kernel']}, {' and '.join(dict.fromkeys((dates[0], dates[-1])))}. "
+            f"The highest load average at the beginning of a case was {load:.1f}.\n\n"
+            "Seconds as min/**median**/max, unless a table says otherwise.")
+
+
+# --- start, destroy --------------------------------------------------------------------------------
+
+def _cycle(results, case, reached):
+    """The goal is held against the medians: at most 1.3 times plain + 0.2 s."""
+    rows = []
+    for name, each in _of_case(results, case):
+        figures = each["figures"]
+        goal = 1.3 * figures["plain"]["median"] + 0.2
+        rows.append([str(each["parameters"]["units"]), _spread(figures["plain"]),
+                     _spread(figures[reached]), _spread(figures["returned"]),
+                     _spread(figures["ratio"], 2), f"{goal:.3f}",
+                     _verdict(figures[reached]["median"], goal),
+                     _verdict(figures["returned"]["median"], goal)])
+    title = {"start": "### Starting N sleeping services", "destroy": "### Destroying them"}[case]
+    return _section(title, ["N", "plain systemd", f"fleet: all {reached}", "fleetctl returned",
+                            "ratio to plain", "goal", reached, "returned"], rows)
+
+
+def _of_case(results, case):
+    found = [(name, each) for name, each in results.items() if each["case"] == case]
+    return sorted(found, key=lambda item: (item[1]["parameters"]["units"],
+                                           item[1]["parameters"].get("ttl", 0)))
+
+
+# --- failover --------------------------------------------------------------------------------------
+
+def _failover(results):
+    rows = []
+    for _, each in _of_case(results, "failover"):
+        ttl = each["parameters"].get("ttl", 10)
+        for victim, what in (("not_leader", "another machine"), ("leader", "the engine's leader")):
+            figure, goal = each["figures"][victim], ttl + 0.5
+            rows.append([f"{ttl:g} s", what, _spread(figure, 2),
+                         _spread(each["figures"][f"{victim}_bound"], 2), f"{goal:.2f}",
+                         _verdict(figure["median"], goal)])
+    return _section("### Failover: power loss until active elsewhere",
+                    ["TTL", "lost", "fleet", "bare etcd lease", "goal", "reached"], rows)
+
+
+def _failover_etcd(results):
+    rows = []
+    for _, each in _of_case(results, "failover-etcd"):
+        ttl = each["parameters"].get("ttl", 10)
+        for victim, what in (("not_leader", "another machine"), ("leader", "the engine's leader")):
+            figure, election = each["figures"][victim], each["figures"][f"{victim}_election"]
+            goal = election["median"] + ttl + 1
+            rows.append([f"{ttl:g} s", what, _spread(election, 2), _spread(figure, 2),
+                         _spread(each["figures"][f"{victim}_bound"], 2), f"{goal:.2f}",
+                         _verdict(figure["median"], goal)])
+    return _section("### The same moment, etcd's leader (of three members) loses its power too",
+                    ["TTL", "lost with it", "etcd's election", "fleet", "bare etcd lease", "goal",
+                     "reached"], rows)
+
+
+# --- idle, latency ---------------------------------------------------------------------------------
+
+def _idle(results):
+    goals = (("cpu_percent_max", "fleetd's CPU, the busiest machine, % of a core", 0.1),
+             ("cpu_percent_leader", "fleetd's CPU, the engine's leader, % of a core", 0.1),
+             ("systemd_cpu_percent_max", "(systemd's own CPU, for comparison)", None),
+             ("rss_mib_max", "fleetd's resident memory, MiB", 25),
+             ("rss_anonymous_mib_max", "of that its own: heap and stacks, MiB", None),
+             ("rss_file_mib_max", "of that mapped files: program and libraries, MiB", None),
+             ("store_writes", "writes in etcd", 0),
+             ("store_range_reads", "range reads in etcd", 0),
+             ("lease_renewals", "(lease keep-alives)", None))
+    parts = []
+    for _, each in _of_case(results, "idle"):
+        rows = []
+        for name, what, goal in goals:
+            figure = each["figures"][name]
+            small = name.startswith(("store", "lease"))
+            rows.append([what, _spread(figure, 0 if small else 3 if "cpu" in name else 1),
+                         "" if goal is None else "0" if goal == 0 else f"below {goal:g}",
+                         "" if goal is None else
+                         _verdict(figure["max"], goal, strict=goal > 0)])
+        parameters = each["parameters"]
+        parts.append(_section(
+            f"### Idle for {parameters['seconds']:g} s, {parameters['units']} units",
+            ["figure", "min/**median**/max", "goal", "reached"], rows))
+    return "\n\n".join(parts)
+
+
+def _latency(results):
+    parts = []
+    for _, each in _of_case(results, "latency"):
+        rows = []
+        for name, what in (("list_units", "`fleetctl list-units`"),
+                           ("list_unit_files", "`fleetctl list-unit-files`"),
+                           ("process", "(`fleetctl version`: the process alone)")):
+            figure = each["figures"][name]
+            goal = name.startswith("list")
+            rows.append([what, _spread(figure, 4), "below 0.020" if goal else "",
+                         _verdict(figure["median"], 0.020, strict=True) if goal else ""])
+        parts.append(_section(f"### Latency, {each['parameters']['units']} units",
+                              ["command", "seconds", "goal", "reached"], rows))
+    return "\n\n".join(parts)
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+def _spread(figure, digits=3):
+    low, middle, high = (f"{figure[each]:.{digits}f}" for each in ("min", "median", "max"))
+    return f"{low}/**{middle}**/{high}"
+
+
+def _verdict(value, goal, strict=False):
+    return "yes" if value < goal or (value == goal and not strict) else "**missed**"
+
+
+def _section(title, header, rows):
+    if not rows:
+        return ""
+    lines = [header, ["---"] * len(header), *rows]
+    return title + "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,40 @@
+"""all: what docs/performance.md shows, one result a file."""
+import json
+import os
+
+from . import progress
+
+# name of the result: arguments of the case
+SERIES = {
+    **{f"{case}-{count}": [case, "--units", str(count), "--runs", "5"]
+       for case in ("start", "destroy") for count in (1, 10, 100, 500, 1000)},
+    **{f"{case}-ttl{ttl}": [case, "--ttl", str(ttl), "--runs", "5"]
+       for case in ("failover", "failover-etcd") for ttl in (10, 2)},
+    "idle": ["idle", "--units", "500", "--runs", "3"],
+    "latency": ["latency", "--units", "500", "--runs", "20"],
+}
+QUICK = {
+    **{f"{case}-{count}": [case, "--units", str(count), "--runs", "1"]
+       for case in ("start", "destroy") for count in (1, 10)},
+    **{f"{case}-ttl2": [case, "--ttl", "2", "--runs", "1"]
+       for case in ("failover", "failover-etcd")},
+    "idle": ["idle", "--units", "30", "--seconds", "5"],
+    "latency": ["latency", "--units", "30", "--runs", "3"],
+}
+
+
+def run(options, parser, measure):
+    """Measures the series, keeps each result in the directory, and returns {name: document}."""
+    os.makedirs(options.directory, exist_ok=True)
+    found = {}
+    for name, arguments in (QUICK if options.quick else SERIES).items():
+        if options.only and options.only not in name:
+            continue
+        progress.say(f"--- {name}")
+        found[name] = measure(parser.parse_args([*arguments, "--bin", options.bin]))
+        path = os.path.join(options.directory, f"{name}.json")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump(found[name], file, indent=1, ensure_ascii=False)
+            file.write("\n")
+        os.replace(path + ".new", path)
+    return found
