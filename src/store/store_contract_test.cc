@@ -20,7 +20,6 @@ namespace fleet::store {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 // What a test case needs of the store that it tests.
@@ -369,7 +368,8 @@ TEST_P(StoreContract, AnswersManyKeepAlivesEachForItsLease) {
         auto promise = std::make_shared<std::promise<absl::StatusOr<absl::Duration>>>();
         answers.emplace_back(lease.ttl, promise->get_future());
         store_.store().LeaseKeepAlive(
-            lease.id, [promise](absl::StatusOr<absl::Duration> ttl) { promise->set_value(ttl); });
+            lease.id,
+            [promise](const absl::StatusOr<absl::Duration>& ttl) { promise->set_value(ttl); });
       }
     }
   });
@@ -460,14 +460,14 @@ TEST_P(StoreContract, WatchesOnlyItsRange) {
 }
 
 TEST_P(StoreContract, DeliversWholeRevisionsInOrder) {
-  constexpr int kTransactions = 100;
-  constexpr int kKeys = 10;
+  constexpr size_t kTransactions = 100;
+  constexpr size_t kKeys = 10;
   const int64_t from = Revision() + 1;
   auto live = store_.StartWatch(All(), from);
   store_.thread().Call([&] {
-    for (int i = 0; i < kTransactions; ++i) {
+    for (size_t i = 0; i < kTransactions; ++i) {
       Txn txn;
-      for (int k = 0; k < kKeys; ++k) txn.ops.emplace_back(Put{Key(absl::StrCat(k)), "v"});
+      for (size_t k = 0; k < kKeys; ++k) txn.ops.emplace_back(Put{Key(absl::StrCat(k)), "v"});
       store_.store().Commit(std::move(txn), [](const absl::StatusOr<TxnResult>&) {});
     }
   });
@@ -478,7 +478,7 @@ TEST_P(StoreContract, DeliversWholeRevisionsInOrder) {
   ASSERT_TRUE(events.ok()) << events.status();
   EXPECT_THAT(*events, SizeIs(kTransactions * kKeys));
   EXPECT_EQ(events->front().kv.mod_revision, from);
-  EXPECT_EQ(events->back().kv.mod_revision, from + kTransactions - 1);
+  EXPECT_EQ(events->back().kv.mod_revision, from + int64_t{kTransactions} - 1);
 }
 
 TEST_P(StoreContract, EndsAWatchFromACompactedRevision) {

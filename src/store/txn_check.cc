@@ -19,7 +19,7 @@ absl::Status CheckTxn(const Txn& txn) {
         absl::StrCat("a transaction of ", txn.compares.size(), " compares and ", txn.ops.size(),
                      " operations: at most ", kMaxTxnSize, " of each are allowed"));
   }
-  const absl::Status no_key = absl::InvalidArgumentError("a transaction with an empty key");
+  absl::Status no_key = absl::InvalidArgumentError("a transaction with an empty key");
   for (const Compare& compare : txn.compares) {
     if (compare.key.empty()) return no_key;
   }

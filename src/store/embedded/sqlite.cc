@@ -97,7 +97,7 @@ absl::Status Database::Execute(const std::string& sql) {
 }
 
 absl::Status Database::Commit() {
-  const absl::Status status = Execute("COMMIT");
+  absl::Status status = Execute("COMMIT");
   if (absl::IsInternal(status)) {
     // The disk failed at the very end: what it has kept shows only when the file is opened again.
     return absl::DeadlineExceededError(

@@ -84,8 +84,9 @@ absl::Status Tables::Create() {
 absl::Status Tables::Prepare() {
   const auto prepare = [this](Statement& statement, const std::string& sql) {
     auto prepared = database_->Prepare(sql);
-    if (prepared.ok()) statement = *std::move(prepared);
-    return prepared.status();
+    if (!prepared.ok()) return prepared.status();
+    statement = *std::move(prepared);
+    return absl::OkStatus();
   };
   RETURN_IF_ERROR(
       prepare(find_,

@@ -112,12 +112,13 @@ class EtcdStore final : public Store {
   void LeaseRevoke(LeaseId lease, DoneCallback done) override {
     etcdserverpb::LeaseRevokeRequest message;
     message.set_id(lease);
-    client_->LeaseRevoke(std::move(message),
-                         [send = mailbox_.Once(std::move(done))](
-                             absl::StatusOr<etcdserverpb::LeaseRevokeResponse> answer) mutable {
-                           const bool gone = answer.ok() || absl::IsNotFound(answer.status());
-                           send(gone ? absl::OkStatus() : answer.status());
-                         });
+    client_->LeaseRevoke(
+        std::move(message),
+        [send = mailbox_.Once(std::move(done))](
+            const absl::StatusOr<etcdserverpb::LeaseRevokeResponse>& answer) mutable {
+          const bool gone = answer.ok() || absl::IsNotFound(answer.status());
+          send(gone ? absl::OkStatus() : answer.status());
+        });
   }
 
   std::unique_ptr<Watch> StartWatch(KeyRange range, int64_t from_revision,

@@ -84,8 +84,8 @@ std::string RunProgram(const std::vector<std::string>& command) {
 EtcdProcess::EtcdProcess(Options options)
     : EtcdProcess("one", FreePort(), FreePort(), "", std::move(options)) {}
 
-EtcdProcess::EtcdProcess(std::string name, int client_port, int peer_port, std::string cluster,
-                         Options options)
+EtcdProcess::EtcdProcess(const std::string& name, int client_port, int peer_port,
+                         std::string cluster, Options options)
     : url_(absl::StrCat(options.https ? "https" : "http", "://127.0.0.1:", client_port)) {
   const std::string peer = absl::StrCat("http://127.0.0.1:", peer_port);
   if (cluster.empty()) cluster = absl::StrCat(name, "=", peer);
@@ -140,6 +140,7 @@ std::vector<std::unique_ptr<EtcdProcess>> EtcdProcess::Cluster(int count) {
     cluster.push_back(absl::StrCat(ports.back().name, "=http://127.0.0.1:", ports.back().peer));
   }
   std::vector<std::unique_ptr<EtcdProcess>> members;
+  members.reserve(ports.size());
   for (const Ports& p : ports) {
     members.emplace_back(
         new EtcdProcess(p.name, p.client, p.peer, absl::StrJoin(cluster, ","), Options{}));

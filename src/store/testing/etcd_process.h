@@ -58,7 +58,7 @@ class EtcdProcess {
   static std::vector<std::unique_ptr<EtcdProcess>> Cluster(int count);
 
  private:
-  EtcdProcess(std::string name, int client_port, int peer_port, std::string cluster,
+  EtcdProcess(const std::string& name, int client_port, int peer_port, std::string cluster,
               Options options);
 
   TempDir dir_;

@@ -81,7 +81,9 @@ class SyncStore {
   void Reset();                       // destroys the store
 
   absl::StatusOr<RangeResult> Range(RangeRequest request);
-  absl::StatusOr<RangeResult> Range(KeyRange range) { return Range(RangeRequest{range}); }
+  absl::StatusOr<RangeResult> Range(KeyRange range) {
+    return Range(RangeRequest{std::move(range)});
+  }
   absl::StatusOr<RangeResult> Get(std::string key) { return Range(KeyRange{std::move(key), ""}); }
   absl::StatusOr<TxnResult> Commit(Txn txn);
   absl::StatusOr<TxnResult> PutKey(std::string key, std::string value, LeaseId lease = 0);
