@@ -203,6 +203,10 @@ class Cluster:
                 (entry["create_revision"], entry["mod_revision"])
                 for entry in json.loads(out).get("kvs", [])}
 
+    def created(self, prefix):
+        """{key: create revision}: the same as long as the key was there all the time."""
+        return {key: revisions[0] for key, revisions in self.keys(prefix).items()}
+
     def leader(self):
         """The machine whose engine leads."""
         out = subprocess.run(["etcdctl", "get", "/fleet/leader", "--print-value-only"],
@@ -210,7 +214,8 @@ class Cluster:
         return next((name for name, id_ in self.id.items() if id_.encode() in out), None)
 
     def clean(self):
-        """Destroys every unit."""
+        """Destroys every unit; every machine has to be there."""
+        self.wait_members(*self.machines)
         self.ctl("destroy", "--timeout=30s", "*", status=None)
         wait_for(lambda: not self.list("list-units") and not self.units(),
                  lambda: f"units remain: {self.ctl('list-units', status=None).stdout}")
