@@ -2,6 +2,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <ctime>
@@ -53,6 +54,7 @@ std::vector<PassedSocket> PassedSockets() {
   const int count = sd_listen_fds_with_names(1, &names);
   if (count < 0) log::Error("cannot take the sockets that systemd passed: error {}", -count);
   std::vector<PassedSocket> sockets;
+  if (count > 0) sockets.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
     sockets.push_back({SD_LISTEN_FDS_START + i, names[i]});
   }

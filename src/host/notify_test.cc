@@ -16,7 +16,6 @@
 namespace fleet::host {
 namespace {
 
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 

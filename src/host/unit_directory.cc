@@ -52,7 +52,7 @@ void RemoveLeftovers(const std::string& directory) {
   std::error_code error;
   for (const std::string& name : FileNames(directory, error)) {
     if (!TemporaryFile::IsTemporaryName(name)) continue;
-    if (const absl::Status status = RemoveFile(directory + "/" + name); !status.ok()) {
+    if (const absl::Status status = RemoveFile(fs::path(directory) / name); !status.ok()) {
       log::Warning("{}", std::string(status.message()));
     }
   }

@@ -75,7 +75,8 @@ TEST_F(UnitDirectoryTest, ListsNothingBeforeAnythingIsInstalled) {
 }
 
 TEST_F(UnitDirectoryTest, KeepsTheTextByteForByteAndLinksToIt) {
-  const std::string text = "# comment\r\n[Service]\nExecStart=/bin/a \\\n  b\n\nX=\xc3\xa4\0z";
+  const std::string text =
+      "# comment\r\n[Service]\nExecStart=/bin/a \\\n  b\n\nX=\xc3\xa4" + std::string(1, '\0') + "z";
   FileUnitDirectory directory = Open();
   ASSERT_EQ(directory.Install(Unit("web@1.service", text)), absl::OkStatus());
   EXPECT_EQ(Slurp(Units() / "web@1.service"), text);

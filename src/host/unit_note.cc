@@ -44,6 +44,8 @@ bool SetField(UnitNote& note, std::string_view key, std::string_view value) {
     return Assign(note.generation, ParseNumber(value));
   } else if (key == "restarts") {
     return Assign(note.restarts, ParseNumber(value));
+  } else if (key == "starting") {
+    return Assign(note.starting, ParseYesOrNo(value));
   } else if (key == "started") {
     return Assign(note.started, ParseYesOrNo(value));
   } else if (key == "enabled") {
@@ -63,9 +65,10 @@ absl::StatusOr<std::string> WriteUnitNote(const UnitNote& note) {
     return absl::InvalidArgumentError("a unit's uid and hash must be one line each");
   }
   return fmt::format(
-      "version={}\nuid={}\ngeneration={}\ncontent_hash={}\nstarted={}\nenabled={}\nrestarts={}\n",
-      kVersion, note.uid, note.generation, note.content_hash, YesOrNo(note.started),
-      YesOrNo(note.enabled), note.restarts);
+      "version={}\nuid={}\ngeneration={}\ncontent_hash={}\nstarting={}\nstarted={}\nenabled={}"
+      "\nrestarts={}\n",
+      kVersion, note.uid, note.generation, note.content_hash, YesOrNo(note.starting),
+      YesOrNo(note.started), YesOrNo(note.enabled), note.restarts);
 }
 
 absl::StatusOr<UnitNote> ReadUnitNote(std::string_view text) {

@@ -31,7 +31,7 @@ std::string UnixAddress(std::string_view path) {
   return address;
 }
 
-std::string Either(std::string value, std::string otherwise) {
+std::string Either(const std::string& value, const std::string& otherwise) {
   return value.empty() ? otherwise : value;
 }
 

@@ -166,7 +166,7 @@ absl::Status Bus::Call(Message message, absl::Duration timeout, ReplyCallback do
   }
   // The slot now owns the closure, and the bus the slot.
   sd_bus_slot_set_destroy_callback(slot, &DeletePendingCall);
-  call.release();
+  (void)call.release();
   sd_bus_slot_set_floating(slot, 1);
   sd_bus_slot_unref(slot);
   return absl::OkStatus();

@@ -80,7 +80,7 @@ void Connection::Prepare() {
       auto call = bus_->NewCall(kBroker, kBrokerPath, kBroker, "AddMatch");
       if (!call.ok()) return Drop(call.status());
       sd_bus_message_append(call->get(), "s", rule);
-      Send(*std::move(call), [this](absl::StatusOr<sd_bus_message*> reply) {
+      Send(*std::move(call), [this](const absl::StatusOr<sd_bus_message*>& reply) {
         if (!reply.ok()) Drop(reply.status());
       });
       if (bus_ == nullptr) return;
@@ -88,7 +88,7 @@ void Connection::Prepare() {
     auto call = bus_->NewCall(kBroker, kBrokerPath, kBroker, "GetNameOwner");
     if (!call.ok()) return Drop(call.status());
     sd_bus_message_append(call->get(), "s", kManager);
-    Send(*std::move(call), [this](absl::StatusOr<sd_bus_message*> reply) {
+    Send(*std::move(call), [this](const absl::StatusOr<sd_bus_message*>& reply) {
       const char* owner = nullptr;
       if (!reply.ok()) {
         Drop(reply.status());
@@ -106,7 +106,7 @@ void Connection::Subscribe() {
                             "org.freedesktop.systemd1.Manager", "Subscribe");
   if (!call.ok()) return Drop(call.status());
   Send(*std::move(call),
-       [this](absl::StatusOr<sd_bus_message*> reply) { OnSubscribed(reply.status()); });
+       [this](const absl::StatusOr<sd_bus_message*>& reply) { OnSubscribed(reply.status()); });
 }
 
 void Connection::OnSubscribed(const absl::Status& status) {

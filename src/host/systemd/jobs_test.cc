@@ -38,7 +38,7 @@ class JobsTest : public testing::Test {
 
  private:
   JobRequest Request(JobRequest::Kind kind, const std::string& unit) {
-    return {kind, unit, [this, unit](absl::StatusOr<std::string> result) {
+    return {kind, unit, [this, unit](const absl::StatusOr<std::string>& result) {
               ended_.push_back(unit + " " + result.value_or("failed"));
             }};
   }

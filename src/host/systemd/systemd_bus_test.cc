@@ -20,11 +20,8 @@ namespace {
 using testing::AllOf;
 using testing::Contains;
 using testing::Each;
-using testing::ElementsAre;
 using testing::Field;
 using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::IsSupersetOf;
 using testing::Not;
 
 constexpr char kSleeps[] = "[Service]\nExecStart=/bin/sleep infinity\n";
