@@ -45,7 +45,7 @@ def wait_for(condition, what, seconds=30):
 class Cluster:
     """A lab that is up. Machines are named m1, m2, …; `ctl` is fleetctl on the host, over TCP."""
 
-    def __init__(self, machines=3, ttl=2, etcd="1", metadata=(), conf=(), fleet=True):
+    def __init__(self, machines=3, ttl=3, etcd="1", metadata=(), conf=(), fleet=True):
         self.name = f"fn-{secrets.token_hex(4)}"
         self.files = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self.ttl = ttl
