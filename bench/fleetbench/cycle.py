@@ -1,4 +1,8 @@
-"""start and destroy: N sleeping services by fleet and by systemd alone, alternating."""
+"""start and destroy: N sleeping services by fleet and by systemd alone, alternating.
+
+systemd alone has machines of its own, without fleetd: where fleetd listens to systemd, each unit
+costs systemd a few signals more, also a unit that is not fleet's.
+"""
 import tempfile
 import time
 
@@ -16,14 +20,16 @@ def destroy(options):
 
 def _runs(options, measured):
     runs = []
-    with tempfile.TemporaryDirectory() as directory, Lab(options) as lab:
+    with tempfile.TemporaryDirectory() as directory, Lab(options) as lab, \
+            Lab(options, fleet=False) as plain_lab:
         describe(lab)
+        describe(plain_lab)
         units.write_template(directory)
         _fleet(lab, directory, 1)  # the first start of a machine reads programs from the disk
-        _plain(lab, 1)
+        _plain(plain_lab, 1)
         for number in range(1, options.runs + 1):
             sides = [lambda: _fleet(lab, directory, options.units),
-                     lambda: _plain(lab, options.units)]
+                     lambda: _plain(plain_lab, options.units)]
             if number % 2:
                 fleet, bound = (side()[measured] for side in sides)
             else:

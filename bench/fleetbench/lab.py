@@ -49,12 +49,13 @@ class Machine:
 class Lab:
     """`with Lab(…) as lab`: up in the beginning, down in the end."""
 
-    def __init__(self, options, ttl=None, etcd=1):
-        self.name = f"bench-{os.getpid()}"
+    def __init__(self, options, ttl=None, etcd=1, fleet=True):
+        self.name = f"bench-{os.getpid()}" + ("" if fleet else "-plain")
+        self.fleet = fleet
         self.bin = os.path.abspath(options.bin)
         self.count = options.machines
         self.ttl = ttl
-        self.etcd = etcd
+        self.etcd = etcd if fleet else 0
         self.environment = {}
         self.machines = []
         self.members = []
@@ -62,9 +63,10 @@ class Lab:
 
     def __enter__(self):
         ttl = ["--ttl", f"{self.ttl:g}"] if self.ttl else []
-        self._lab("up", "--machines", str(self.count), "--etcd", str(self.etcd),
-                  "--bin", self.bin, "--size", "4G", *ttl)
+        kind = ["--etcd", str(self.etcd)] if self.fleet else ["--no-fleet", "--etcd", "none"]
         try:
+            self._lab("up", "--machines", str(self.count), "--bin", self.bin, "--size", "4G",
+                      *kind, *ttl)
             self.refresh()
             found = json.loads(self._lab("env", "-o", "json"))
         except BaseException:
@@ -121,6 +123,10 @@ def finish(process, argv, check=True):
         process.kill()
         process.communicate()
         raise BenchError(f"{_brief(argv)} did not end in {FLEETCTL_SECONDS} s") from None
+    except BaseException:  # we are to end: nothing may go on building what we take down
+        process.terminate()
+        process.wait()
+        raise
     if check and process.returncode:
         raise BenchError(f"{_brief(argv)} failed ({process.returncode}): "
                          f"{(said or output or '').strip()[-2000:]}")
@@ -133,5 +139,5 @@ def _brief(argv):
 
 
 def describe(lab):
-    progress.say(f"lab {lab.name}: {len(lab.machines)} machines, {lab.etcd} etcd"
+    progress.say(f"lab {lab.name}: {len(lab.machines)} machines, {lab.etcd or 'no'} etcd"
                  + (f", TTL {lab.ttl:g} s" if lab.ttl else ""))

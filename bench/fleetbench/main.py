@@ -94,8 +94,9 @@ def measure(options):
     about = host.describe()
     host.warn_if_busy(about)
     parameters = {"machines": options.machines, "units": options.units}
-    if options.ttl:
-        parameters["ttl"] = options.ttl
+    ttl = options.ttl or (failover.DEFAULT_TTL if "failover" in options.case else None)
+    if ttl:
+        parameters["ttl"] = ttl
     if options.case == "idle":
         parameters["seconds"] = options.seconds
     return figures.document(options.case, parameters, about, function(options))
@@ -106,11 +107,12 @@ def _one(options):
 
 
 def _all(options):
-    results = series.run(options, _parser(), measure)
+    results, failed = series.run(options, _parser(), measure)
     if options.output == "markdown":
         print(report.markdown(results))
     else:
-        _print_json({"case": "all", "results": results})
+        _print_json({"case": "all", "results": results, "failed": failed})
+    return 1 if failed else 0
 
 
 def _report(options):

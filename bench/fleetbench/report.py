@@ -2,12 +2,14 @@
 import json
 import os
 
+from . import comparison
 from .errors import BenchError
 from .lab import SOURCE
 
 DEFAULT_DIRECTORY = os.path.join(SOURCE, "docs", "performance")
 BEGIN = "<!-- made by bench/run report: begin -->"
 END = "<!-- made by bench/run report: end -->"
+_REACHED, _MISSED = "yes", "**missed**"
 
 
 def load(directory):
@@ -36,10 +38,22 @@ def write(page, results):
 
 
 def markdown(results):
-    parts = [_host(results)]
-    parts += [_cycle(results, "start", "active"), _cycle(results, "destroy", "gone")]
-    parts += [_failover(results), _failover_etcd(results), _idle(results), _latency(results)]
-    return "\n\n".join(part for part in parts if part)
+    measured = [_cycle(results, "start", "active"), _cycle(results, "destroy", "gone"),
+                _failover(results), _failover_etcd(results), _idle(results), _latency(results)]
+    measured = [part for part in measured if part]
+    parts = [_host(results), _missed(measured), *measured,
+             *comparison.sections(results, _section)]
+    return "\n\n".join(parts)
+
+
+def _missed(parts):
+    """The goals that are missed, first: nobody should have to look for them."""
+    missed = sum(part.count(_MISSED) for part in parts)
+    reached = sum(part.count(f"| {_REACHED} ") for part in parts)
+    where = [part.split("\n", 1)[0].lstrip("# ") for part in parts if _MISSED in part]
+    if not missed:
+        return f"All {reached} goals are reached."
+    return f"{missed} of {missed + reached} goals are missed: {'; '.join(where)}."
 
 
 def _host(results):
@@ -53,7 +67,7 @@ def _host(results):
             "Seconds as min/**median**/max, unless a table says otherwise.")
 
 
-# --- start, destroy --------------------------------------------------------------------------------
+# --- start, destroy -------------------------------------------------------------------------------
 
 def _cycle(results, case, reached):
     """The goal is held against the medians: at most 1.3 times plain + 0.2 s."""
@@ -77,7 +91,7 @@ def _of_case(results, case):
                                            item[1]["parameters"].get("ttl", 0)))
 
 
-# --- failover --------------------------------------------------------------------------------------
+# --- failover -------------------------------------------------------------------------------------
 
 def _failover(results):
     rows = []
@@ -107,7 +121,7 @@ def _failover_etcd(results):
                      "reached"], rows)
 
 
-# --- idle, latency ---------------------------------------------------------------------------------
+# --- idle, latency --------------------------------------------------------------------------------
 
 def _idle(results):
     goals = (("cpu_percent_max", "fleetd's CPU, the busiest machine, % of a core", 0.1),
@@ -152,7 +166,7 @@ def _latency(results):
     return "\n\n".join(parts)
 
 
-# --- tables ----------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------------
 
 def _spread(figure, digits=3):
     low, middle, high = (f"{figure[each]:.{digits}f}" for each in ("min", "median", "max"))
@@ -160,7 +174,7 @@ def _spread(figure, digits=3):
 
 
 def _verdict(value, goal, strict=False):
-    return "yes" if value < goal or (value == goal and not strict) else "**missed**"
+    return _REACHED if value < goal or (value == goal and not strict) else _MISSED
 
 
 def _section(title, header, rows):

@@ -3,6 +3,7 @@ import json
 import os
 
 from . import progress
+from .errors import BenchError
 
 # name of the result: arguments of the case
 SERIES = {
@@ -24,17 +25,26 @@ QUICK = {
 
 
 def run(options, parser, measure):
-    """Measures the series, keeps each result in the directory, and returns {name: document}."""
+    """Measures the series and keeps each result in the directory: ({name: document}, failures).
+
+    A case that fails leaves no result, not even an older one, and the others go on.
+    """
     os.makedirs(options.directory, exist_ok=True)
-    found = {}
+    found, failed = {}, {}
     for name, arguments in (QUICK if options.quick else SERIES).items():
         if options.only and options.only not in name:
             continue
         progress.say(f"--- {name}")
-        found[name] = measure(parser.parse_args([*arguments, "--bin", options.bin]))
         path = os.path.join(options.directory, f"{name}.json")
-        with open(path + ".new", "w", encoding="utf-8") as file:
+        if os.path.exists(path):
+            os.unlink(path)
+        try:
+            found[name] = measure(parser.parse_args([*arguments, "--bin", options.bin]))
+        except BenchError as error:
+            failed[name] = str(error)
+            progress.say(f"{name} failed: {error}")
+            continue
+        with open(path, "w", encoding="utf-8") as file:
             json.dump(found[name], file, indent=1, ensure_ascii=False)
             file.write("\n")
-        os.replace(path + ".new", path)
-    return found
+    return found, failed

@@ -51,6 +51,6 @@ def require_clean(lab):
         left = files_left(machine)
         if left:
             raise BenchError(f"left on {machine.name}'s disk: {' '.join(left[:20])}")
-    records = lab.fleetctl("list-unit-files", "--no-legend").strip()
+    records = lab.fleetctl("list-unit-files", "--no-legend").strip() if lab.fleet else ""
     if records:
         raise BenchError(f"left in fleet's registry:\n{records[:1000]}")
