@@ -96,10 +96,11 @@ def test_an_unreachable_etcd_is_told_and_nothing_is_done_later(lab):
 
 
 def full(lab, machine, path):
-    """Makes the file system at `path` small and full; the files below stay as they are."""
-    lab.shell(machine, f"cp -a {path} /tmp/kept && mount -t tmpfs -o size=64k none {path} && "
-                       f"cp -a /tmp/kept/. {path}/ && rm -r /tmp/kept && "
-                       f"head -c 1M /dev/zero > {path}/filler 2>/dev/null", status=None)
+    """Puts a full file system over `path`, with what is there and hardly any room more."""
+    lab.shell(machine, f"size=$(($(du -sk {path} | cut -f1) + 48)); cp -a {path} /tmp/kept && "
+                       f"mount -t tmpfs -o size=${{size}}k none {path} && "
+                       f"cp -a /tmp/kept/. {path}/ && rm -r /tmp/kept")
+    lab.shell(machine, f"head -c 1M /dev/zero > {path}/filler", status=1)
 
 
 def emptied(lab, machine, path):

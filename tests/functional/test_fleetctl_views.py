@@ -1,0 +1,167 @@
+"""What fleetctl shows: tables, JSON, status, journals and SSH, over TCP and in a machine."""
+import json
+import re
+
+import pytest
+from cluster import service, wait_for
+
+LAB = {"machines": 2, "ttl": 5, "metadata": ["m1:zone=a,disk=ssd"]}
+
+
+def rows(done):
+    """Cells of a table; they are separated by tabs."""
+    return [[cell.strip() for cell in line.split("\t")] for line in done.stdout.splitlines()]
+
+
+def short(lab, machine):
+    return f"{lab.id[machine][:8]}.../{lab.ip[machine]}"
+
+
+def test_list_machines(lab):
+    table = rows(lab.ctl("list-machines"))
+    assert table[0] == ["MACHINE", "IP", "METADATA"]
+    assert sorted(table[1:]) == sorted([
+        [lab.id["m1"][:8] + "...", lab.ip["m1"], "disk=ssd,zone=a"],
+        [lab.id["m2"][:8] + "...", lab.ip["m2"], "-"]])
+    full = rows(lab.ctl("list-machines", "--full", "--no-legend", "--fields=machine,hostname"))
+    assert sorted(full) == sorted([lab.id[name], name] for name in lab.machines)
+
+
+def test_list_units_and_list_unit_files(lab):
+    machine = lab.start("b.service")
+    lab.file("a.service", "[Unit]\nDescription=the first\n" + service())
+    lab.ctl("submit", "a")
+    assert rows(lab.ctl("list-units")) == [
+        ["UNIT", "MACHINE", "ACTIVE", "SUB"],
+        ["b.service", short(lab, machine), "active", "running"]]
+    table = rows(lab.ctl("list-unit-files"))
+    assert table[0] == ["UNIT", "HASH", "DSTATE", "STATE", "TARGET"]
+    assert [row[:1] + row[2:] for row in table[1:]] == [
+        ["a.service", "inactive", "inactive", "-"],
+        ["b.service", "launched", "launched", short(lab, machine)]]
+    assert all(re.fullmatch("[0-9a-f]{7}", row[1]) for row in table[1:])
+    described = rows(lab.ctl("list-unit-files", "--no-legend", "--fields=unit,desc", "a*"))
+    assert described == [["a.service", "the first"]]
+    assert "bogus" in lab.ctl("list-units", "--fields=bogus", status=1).stderr
+
+
+def test_lists_filter_by_name_machine_and_state(lab):
+    first, second = lab.start("one.service"), lab.start("two.service")
+    assert {first, second} == {"m1", "m2"}
+
+    def names(*arguments):
+        return lab.ctl("list-units", "-o", "name", *arguments).stdout.split()
+    assert names() == ["one.service", "two.service"]
+    assert names("tw*") == ["two.service"]
+    assert names("--machine", lab.id[first][:12]) == ["one.service"]
+    assert names("--state=failed") == []
+
+
+def test_lists_in_json(lab):
+    machine = lab.start("j.service")
+    (state,) = json.loads(lab.ctl("list-units", "-o", "json").stdout)
+    assert (state["name"], state["machineID"]) == ("j.service", lab.id[machine])
+    assert json.loads(lab.ctl("list-unit-files", "-o", "json", "none*").stdout or "[]") == []
+
+
+def test_more_units_than_a_page_holds_are_all_listed(lab):
+    names = [lab.file(f"page{i:03}.service") for i in range(230)]
+    lab.ctl("submit", *names)
+    assert lab.ctl("list-unit-files", "-o", "name").stdout.split() == names
+
+
+def test_status_is_systemctls_from_where_the_unit_runs(lab):
+    lab.start("seen.service", service("ExecStart=/bin/sh -c 'echo good morning; exec sleep 1d'"))
+    shown = lab.ctl("status", "seen").stdout
+    assert "active (running)" in shown and "good morning" in shown
+    lab.ctl("stop", "seen")
+    assert "inactive (dead)" in lab.ctl("status", "seen", status=3).stdout
+
+
+def test_status_of_several_units_and_of_a_unit_that_is_not_placed(lab):
+    lab.start("up.service")
+    lab.file("known.service")
+    lab.ctl("submit", "known")
+    done = lab.ctl("status", "up", "known", status=3)
+    assert "active (running)" in done.stdout
+    assert "known.service" in done.stdout + done.stderr
+
+
+def test_journal_shows_the_units_lines(lab):
+    lab.start("talks.service", service("ExecStart=/bin/sh -c "
+                                       "'for i in 1 2 3 4 5; do echo line $$i; done; sleep 1d'"))
+    machine = lab.where("talks.service")
+    wait_for(lambda: "line 5" in lab.run(machine, "journalctl", "-u", "talks"), "the lines")
+    assert "line 1" in lab.ctl("journal", "--lines", "20", "talks").stdout
+    assert [line for line in lab.ctl("journal", "--lines=2", "--output=cat", "talks")
+            .stdout.splitlines() if line.startswith("line")] == ["line 4", "line 5"]
+
+
+def test_ssh_runs_a_command_where_the_unit_runs_with_its_status(lab):
+    for name in ("s1.service", "s2.service"):
+        machine = lab.start(name)
+        assert lab.ctl("ssh", name, "hostname").stdout == machine + "\n"
+    for machine in lab.machines:
+        assert lab.ctl("ssh", lab.id[machine][:8], "hostname").stdout == machine + "\n"
+        assert lab.ctl("ssh", "--machine", lab.id[machine], "hostname").stdout == machine + "\n"
+    assert lab.ctl("ssh", "s1", "exit 37", status=37).stdout == ""
+    assert lab.ctl("ssh", "--unit", "s1", "cat", input="through\n").stdout == "through\n"
+    lab.ctl("ssh", "ffffffffffff", "hostname", status=4)
+
+
+def test_an_unknown_host_key_is_asked_for_and_kept(lab):
+    machine = lab.start("key.service")
+    known = lab.files / "known_hosts"
+    env = {"FLEETCTL_KNOWN_HOSTS_FILE": str(known)}
+    refused = lab.ctl("ssh", "key", "hostname", env=env, input="no\n", status=None)
+    assert refused.returncode != 0 and machine not in refused.stdout
+    assert not known.exists() or known.read_text() == ""
+    assert lab.ctl("ssh", "key", "hostname", env=env, input="yes\n").stdout.endswith(
+        machine + "\n")
+    assert known.read_text()
+    assert lab.ctl("ssh", "key", "hostname", env=env, input="").stdout == machine + "\n"
+
+
+def test_strict_host_key_checking_can_be_switched_off(lab):
+    machine = lab.start("lax.service")
+    known = lab.files / "lax_hosts"
+    done = lab.ctl("--strict-host-key-checking=false", "ssh", "lax", "hostname", input="",
+                   env={"FLEETCTL_KNOWN_HOSTS_FILE": str(known)})
+    assert done.stdout == machine + "\n"
+    assert not known.exists() or known.read_text() == ""
+
+
+@pytest.mark.parametrize("verb", ["journal", "ssh"])
+def test_a_global_unit_needs_the_machine_to_be_named(lab, verb):
+    lab.file("every.service", service(fleet=["Global=true"]))
+    lab.ctl("start", "every")
+    wait_for(lambda: lab.active("every.service") == lab.machines, "the global unit")
+    rest = ["hostname"] if verb == "ssh" else []
+    assert "--machine" in lab.ctl(verb, "every", *rest, status=None).stderr
+
+
+def test_everything_works_in_a_machine_over_the_unix_socket(lab):
+    """Without any configuration, as an operator on the machine does it."""
+    lab.shell("m1", "cat > /root/local.service <<'END'\n" + service(
+        "ExecStart=/bin/sh -c 'echo good morning; exec sleep 1d'",
+        fleet=[f"MachineID={lab.id['m1']}"]) + "END")
+    script = "cd /root && fleetctl "
+    assert lab.shell("m1", script + "submit local") == "Unit local.service inactive\n"
+    assert f"loaded on {short(lab, 'm1')}" in lab.shell("m1", script + "load local")
+    assert f"launched on {short(lab, 'm1')}" in lab.shell("m1", script + "start local.service")
+    assert "local.service" in lab.shell("m1", script + "list-units")
+    assert "launched" in lab.shell("m1", script + "list-unit-files")
+    assert lab.id["m2"][:8] in lab.shell("m1", script + "list-machines")
+    assert "active (running)" in lab.shell("m1", script + "status local")
+    assert "good morning" in lab.shell("m1", script + "journal local")
+    assert lab.shell("m1", script + "ssh local hostname") == "m1\n"
+    assert "sleep 1d" in lab.shell("m1", script + "cat local")
+    assert "launched on" in lab.shell("m1", script + "restart local")
+    assert "loaded on" in lab.shell("m1", script + "stop local")
+    assert lab.shell("m1", script + "unload local") == "Unit local.service inactive\n"
+    assert lab.shell("m1", script + "destroy local") == "Destroyed local.service\n"
+    lab.shell("m1", script + "status local", status=4)
+
+
+def test_the_socket_belongs_to_the_group_fleet(lab):
+    assert lab.run("m1", "stat", "-c", "%U:%G %a", "/run/fleet.sock") == "root:fleet 660\n"
