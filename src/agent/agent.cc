@@ -309,6 +309,8 @@ void Agent::WriteReports() {
   report_status_ = absl::OkStatus();
   for (size_t begin = 0; begin < writes.size(); begin += kReportsPerTxn) {
     store::Txn txn;
+    txn.compares.push_back({store::Compare::Target::kModRevision, keys_.Machine(machine_id_),
+                            membership_.mod_revision()});
     for (size_t i = begin; i < std::min(writes.size(), begin + kReportsPerTxn); ++i) {
       std::string key = keys_.State(machine_id_, writes[i].unit);
       if (writes[i].report) {
@@ -321,7 +323,10 @@ void Agent::WriteReports() {
     ++reports_in_flight_;
     deps_.store->Commit(std::move(txn), [this, alive = std::weak_ptr(alive_)](
                                             const absl::StatusOr<store::TxnResult>& result) {
-      if (!alive.expired()) OnReportsWritten(result.status());
+      if (alive.expired()) return;
+      OnReportsWritten(!result.ok() || result->succeeded
+                           ? result.status()
+                           : absl::AbortedError("this machine's record has changed"));
     });
   }
   if (writes.empty()) ScheduleReports();
@@ -336,12 +341,14 @@ void Agent::OnReportsWritten(const absl::Status& status) {
     CheckLeft();
     return;
   }
-  // What of it was stored is not known. With the lease gone, joining again reads it.
+  // What of it was stored is not known, or may yet be: writing this machine's record anew voids it.
+  // With the lease gone, joining again reads what is there.
   log::Warning("unit states could not be reported: {}", std::string(report_status_.message()));
   may_report_ = false;
   CheckLeft();
   deps_.executor->PostAfter(kReportRetry, [this, alive = std::weak_ptr(alive_)] {
-    if (!alive.expired() && membership_.joined()) ReadReported();
+    if (alive.expired() || !membership_.joined()) return;
+    membership_.Update(membership_.record(), [this] { ReadReported(); });
   });
 }
 

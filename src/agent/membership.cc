@@ -98,6 +98,7 @@ void Membership::Put(int64_t mod_revision, bool delete_states, store::LeaseId fo
     if (!result.ok()) return TryAgain(result.status());
     if (!result->succeeded || again_ || lease_ == 0) return Join();
     status_ = absl::OkStatus();
+    mod_revision_ = result->revision;
     if (former_lease != 0) store_->LeaseRevoke(former_lease, [](const absl::Status&) {});
     if (!std::exchange(joined_, true)) {
       log::Info("machine {} is a member of the cluster", machine_id_);

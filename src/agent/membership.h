@@ -35,6 +35,8 @@ class Membership {
 
   const MachineRecord& record() const { return record_; }
   store::LeaseId lease() const { return lease_; }
+  // Of the record as it was put last; whatever compares it is void after the next Update().
+  int64_t mod_revision() const { return mod_revision_; }
   bool joined() const { return joined_; }
   // OK when joined; else why not, for the API's 503 and the log. Begins with
   // "fleet server unable to communicate with etcd" only where the API puts it there.
@@ -54,6 +56,7 @@ class Membership {
   absl::AnyInvocable<void()> on_joined_;
   absl::AnyInvocable<void()> on_updated_;
   store::LeaseId lease_ = 0;
+  int64_t mod_revision_ = 0;
   bool joined_ = false;
   bool busy_ = false;   // a request is on its way
   bool again_ = false;  // the record or the lease changed meanwhile

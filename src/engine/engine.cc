@@ -13,6 +13,22 @@ namespace {
 // Events are gathered this long, so that one burst is one pass.
 constexpr absl::Duration kGather = absl::Milliseconds(2);
 constexpr int64_t kEventPage = 10000;
+// After the store has refused a write for a reason of its own (full, not reached).
+constexpr absl::Duration kBackoff = absl::Milliseconds(500);
+
+// The store has certainly not done it. Of a commit, UNAVAILABLE means just that (store.h).
+bool CertainlyNotDone(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnavailable:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -121,19 +137,38 @@ void Engine::Commit(Decisions decisions) {
   for (const reconcile::Decision& decision : decisions) entries.push_back(decision.event);
   events_.AddTo(txn, executor_->WallNow(), std::move(entries));
   store_->Commit(std::move(txn),
-                 [this, decisions = std::move(decisions), epoch = leadership_.epoch(),
+                 [this, decisions = std::move(decisions), fence = leadership_.revision(),
                   alive = std::weak_ptr(alive_)](absl::StatusOr<store::TxnResult> result) mutable {
-                   if (!alive.expired()) OnCommitted(std::move(decisions), result, epoch);
+                   // What was decided under another fence is void, or forgotten and judged anew:
+                   // committed again it could place a unit twice (S1).
+                   if (alive.expired() || !may_decide_ || leadership_.revision() != fence) return;
+                   OnCommitted(std::move(decisions), result);
                  });
 }
 
-void Engine::OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result,
-                         const std::string& epoch) {
-  if (!leadership_.leads() || leadership_.epoch() != epoch) return;
+void Engine::OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result) {
+  const bool may_split = decisions.size() > 1;
+  if (!result.ok() && CertainlyNotDone(result.status())) {
+    // A transaction that the store finds wrong is taken apart: the others must not wait for it.
+    if (absl::IsInvalidArgument(result.status()) && may_split) {
+      CommitInHalves(std::move(decisions));
+      return;
+    }
+    log::Warning("{} decisions were not stored, the first of {}: {}", decisions.size(),
+                 decisions[0].unit, result.status().ToString());
+    executor_->PostAfter(kBackoff,
+                         [this, decisions = std::move(decisions), alive = std::weak_ptr(alive_)] {
+                           if (alive.expired()) return;
+                           for (const reconcile::Decision& decision : decisions)
+                             reconciler_.OnFailed(decision.id);
+                           if (may_decide_) ScheduleTurn(kGather);
+                         });
+    return;
+  }
   if (!result.ok()) {
     // Whether it took effect is not known (S5): void it, then look.
     log::Warning("a decision's fate is unknown: {}", result.status().ToString());
-    if (!std::exchange(may_decide_, false)) return;
+    may_decide_ = false;
     leadership_.VoidInFlight([this] {
       reconciler_.ForgetInFlight();
       may_decide_ = true;
@@ -145,16 +180,21 @@ void Engine::OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnRes
     for (const reconcile::Decision& decision : decisions) {
       reconciler_.OnCommitted(decision.id, result->revision);
     }
-  } else if (decisions.size() == 1 || !may_decide_) {
-    for (const reconcile::Decision& decision : decisions) reconciler_.OnRejected(decision.id);
+  } else if (may_split) {
+    CommitInHalves(std::move(decisions));  // one stale fact must not hold the others up
   } else {
-    // One stale fact must not hold the others up.
-    const auto middle = decisions.begin() + static_cast<std::ptrdiff_t>(decisions.size() / 2);
-    Commit(Decisions(std::make_move_iterator(middle), std::make_move_iterator(decisions.end())));
-    decisions.erase(middle, decisions.end());
-    Commit(std::move(decisions));
+    for (const reconcile::Decision& decision : decisions) {
+      reconciler_.OnRejected(decision.id, result->revision);
+    }
   }
-  if (may_decide_) ScheduleTurn(kGather);
+  ScheduleTurn(kGather);
+}
+
+void Engine::CommitInHalves(Decisions decisions) {
+  const auto middle = decisions.begin() + static_cast<std::ptrdiff_t>(decisions.size() / 2);
+  Commit(Decisions(std::make_move_iterator(middle), std::make_move_iterator(decisions.end())));
+  decisions.erase(middle, decisions.end());
+  Commit(std::move(decisions));
 }
 
 void Engine::Resign(absl::AnyInvocable<void()> done) {

@@ -56,8 +56,8 @@ class Engine {
   void Turn();
   void Sweep();
   void Commit(Decisions decisions);
-  void OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result,
-                   const std::string& epoch);
+  void CommitInHalves(Decisions decisions);
+  void OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result);
 
   store::Store* const store_;
   Executor* const executor_;

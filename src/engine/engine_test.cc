@@ -162,6 +162,49 @@ TEST_F(EngineTest, ACommitWhoseAnswerWasLostIsNotRepeated) {
   EXPECT_EQ(KeysBelow("assignments/").size(), 1u);
 }
 
+TEST_F(EngineTest, AFullStoreIsTriedAgainWithoutGivingUpTheLead) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  const int64_t fence = store_.contents().at(kKeys.Leader()).mod_revision;
+  for (int i = 0; i < 3; ++i) store_.FailNext(absl::ResourceExhaustedError("database is full"));
+  PutUnit("a.service");
+  const int commits = store_.commits();
+  executor_.Advance(absl::Milliseconds(900));
+  EXPECT_LE(store_.commits() - commits, 3);  // not in a hot loop
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+  EXPECT_EQ(store_.contents().at(kKeys.Leader()).mod_revision, fence);
+}
+
+TEST_F(EngineTest, VoidingAWriteDoesNotEndTheReign) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  PutUnit("a.service");
+  Settle();
+  const auto before = KeysBelow("events/");
+  store_.FailNext(absl::DeadlineExceededError("no answer"));
+  PutUnit("b.service");
+  Settle();
+  const auto after = KeysBelow("events/");
+  ASSERT_GT(after.size(), before.size());
+  // No event was written over.
+  const auto first = registry::DecodeEvent(store_.contents().at("/fleet/" + before[0]).value);
+  EXPECT_EQ(first->entries[0].unit, "a.service");
+}
+
+TEST_F(EngineTest, AnEngineThatResignsWhileItTakesTheLeadLeavesNoRecord) {
+  auto node = std::make_unique<Node>(&store_, &executor_, "m1");
+  executor_.RunUntilIdle();
+  const auto lease = Grant();
+  node->engine.OnLease(lease);  // the campaign is on its way
+  bool done = false;
+  node->engine.Resign([&] { done = true; });
+  Settle();
+  EXPECT_TRUE(done);
+  EXPECT_FALSE(node->engine.leads());
+  EXPECT_FALSE(store_.contents().contains(kKeys.Leader()));
+}
+
 TEST_F(EngineTest, EventsAreBoundedOverLeadersToo) {
   PutMachine("m1");
   auto node = Lead("m1");

@@ -35,7 +35,15 @@ void Leadership::OnLeaseLost() {
 }
 
 void Leadership::OnView(const ClusterViewPtr& view) {
+  const bool went_back = view_ != nullptr && view->revision < view_->revision;
   view_ = view;
+  if (went_back) StepDown("the registry was restored or replaced");
+  Evaluate();
+}
+
+// Nothing is concluded while a write is on its way: its event may be in the view already.
+void Leadership::Evaluate() {
+  if (busy_ || resigned_ || view_ == nullptr) return;
   if (revision_ != 0 && view_->revision >= revision_ &&
       (!view_->leader || view_->leader->mod_revision != revision_)) {
     StepDown("another engine has taken the lead");
@@ -64,14 +72,21 @@ void Leadership::Put(int64_t expected_revision) {
                                      absl::StatusOr<store::TxnResult> result) {
     if (alive.expired()) return;
     busy_ = false;
+    if (resigned_) {
+      if (result.ok() && result->succeeded) revision_ = result->revision;
+      FinishResigning();
+      return;
+    }
     if (result.ok() && result->succeeded) {
       revision_ = result->revision;
-      CheckReached();
+      Evaluate();
       return;
     }
     if (result.ok()) {
-      // Somebody else's record, or our own by a write whose answer was lost: the view will tell.
-      if (expected_revision != 0) StepDown("another engine has taken the lead");
+      // Somebody else's record, or our own by a write whose answer was lost: the view tells, once
+      // it has got there.
+      StepDown("another engine has taken the lead");
+      if (view_->revision >= result->revision) Evaluate();
       return;
     }
     executor_->PostAfter(kRetryDelay, [this, expected_revision, alive] {
@@ -79,7 +94,7 @@ void Leadership::Put(int64_t expected_revision) {
       if (revision_ != 0 && revision_ == expected_revision) {
         Put(expected_revision);
       } else {
-        Campaign();
+        Evaluate();
       }
     });
   });
@@ -108,8 +123,17 @@ void Leadership::VoidInFlight(absl::AnyInvocable<void()> done) {
 
 void Leadership::Resign(absl::AnyInvocable<void()> done) {
   resigned_ = true;
-  const int64_t revision = revision_;
-  StepDown("it is being stopped");
+  on_voided_ = nullptr;
+  on_resigned_ = std::move(done);
+  if (std::exchange(leads_, false)) on_change_(false);
+  FinishResigning();
+}
+
+// Once no write of ours is on its way any more.
+void Leadership::FinishResigning() {
+  if (busy_ || !on_resigned_) return;
+  auto done = std::exchange(on_resigned_, nullptr);
+  const int64_t revision = std::exchange(revision_, 0);
   if (revision == 0) {
     done();
     return;

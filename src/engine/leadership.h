@@ -1,6 +1,6 @@
 #pragma once
 
-// Who leads: the record `leader` under a lease of its own. Whoever creates it leads until the
+// Who leads: the record `leader` under a lease. Whoever creates it leads until the
 // record changes or the lease ends; that is only a hint, the proof is the fence in each transaction
 // (S5).
 //
@@ -42,7 +42,9 @@ class Leadership {
  private:
   void Campaign();
   void Put(int64_t expected_revision);
+  void Evaluate();
   void CheckReached();
+  void FinishResigning();
   void StepDown(const char* why);
 
   store::Store* const store_;
@@ -51,6 +53,7 @@ class Leadership {
   const std::string machine_id_;
   absl::AnyInvocable<void(bool)> on_change_;
   absl::AnyInvocable<void()> on_voided_;
+  absl::AnyInvocable<void()> on_resigned_;
   ClusterViewPtr view_;
   store::LeaseId lease_ = 0;
   std::string epoch_;

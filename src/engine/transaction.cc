@@ -24,6 +24,8 @@ store::Compare ToCompare(const registry::Keys& keys, const Guard& guard) {
       return {Target::kModRevision, keys.Settings(guard.machine), guard.revision};
     case Guard::Kind::kMachine:
       return {Target::kCreateRevision, keys.Machine(guard.machine), guard.revision};
+    case Guard::Kind::kMachineRecord:
+      return {Target::kModRevision, keys.Machine(guard.machine), guard.revision};
     case Guard::Kind::kAssignment:
       return {Target::kModRevision, keys.Assignment(guard.machine, guard.unit), guard.revision};
     case Guard::Kind::kContent:

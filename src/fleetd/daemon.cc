@@ -103,6 +103,7 @@ class Daemon::Impl {
   void StartThreads();
   void StopThreads();
   void OnViewChange(const ViewChange& change);
+  void DropOwnLead(const ClusterView& view);
   void OnJoined(store::LeaseId lease);
   void OnLeaseHeld(store::LeaseId lease, absl::Duration ttl);
   void UpdateUnavailableCause();
@@ -303,12 +304,25 @@ void Daemon::Impl::OnJoined(store::LeaseId lease) {
 
 // In the engine loop.
 void Daemon::Impl::OnViewChange(const ViewChange& change) {
+  if (!engine_) DropOwnLead(*change.view);
   if (!serving_) {
     if (engine_) engine_->OnViewChange(change);
     return;
   }
   server_.executor().Post([this, change] { api_->OnViewChange(change); });
   if (engine_) engine_->OnViewChange(change);
+}
+
+// A machine whose engine was disabled while it led: its record would keep all others from leading.
+void Daemon::Impl::DropOwnLead(const ClusterView& view) {
+  if (!view.leader || view.leader->value.machine != facts_.machine_id) return;
+  store::Txn txn;
+  txn.compares.push_back(
+      {store::Compare::Target::kModRevision, keys_.Leader(), view.leader->mod_revision});
+  txn.ops.emplace_back(store::Delete{{keys_.Leader(), ""}});
+  engine_store_->Commit(std::move(txn), [](const absl::StatusOr<store::TxnResult>& result) {
+    if (!result.ok()) log::Warning("the lead was not given up: {}", result.status().ToString());
+  });
 }
 
 // Why there is nothing to show yet, once a second until there is.
@@ -382,11 +396,11 @@ void Daemon::Impl::Leave() {
         [this] { lease_->Release([this] { machine_loop_.Post([this] { Finish(); }); }); });
     machine_loop_.PostAfter(kGoodbyeLimit, [this] { Finish(); });
   };
-  machine_loop_.PostAfter(config_.leave_timeout, [this, goodbye] {
+  machine_loop_.PostAfter(config_.leave_timeout, [this] {
     if (finishing_) return;
-    log::Warning("units have not stopped within leave_timeout ({}); leaving without them",
+    // The lease is kept: what still runs here must not be started elsewhere.
+    log::Warning("units have not stopped within leave_timeout ({}); waiting until they have",
                  DurationText(config_.leave_timeout));
-    goodbye();
   });
   agent_->Leave([this, goodbye] {
     identity_.lease = 0;

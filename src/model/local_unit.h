@@ -22,8 +22,9 @@ struct UnitNote {
   std::string uid;
   int64_t generation = 0;
   std::string content_hash;
-  bool started = false;  // this generation has been started (and need not be again)
-  bool enabled = false;  // its [Install] links were made
+  bool starting = false;  // systemd is about to be asked to start it
+  bool started = false;   // this generation has been started (and need not be again)
+  bool enabled = false;   // its [Install] links were made
   int64_t restarts = 0;
   bool operator==(const UnitNote&) const = default;
 };

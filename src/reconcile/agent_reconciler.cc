@@ -12,6 +12,7 @@ namespace {
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
 constexpr double kReportBurst = 5;
 constexpr absl::Duration kReportInterval = absl::Seconds(5);
+constexpr double kRounding = 1e-6;
 
 bool IsStopped(const host::UnitStatus& status) {
   return status.active_state.empty() || status.active_state == "inactive" ||
@@ -20,6 +21,12 @@ bool IsStopped(const host::UnitStatus& status) {
 
 bool HasFailed(const host::UnitStatus& status) {
   return status.active_state == "failed" || status.sub_state == "auto-restart";
+}
+
+// Only systemd's states differ: nobody has asked for this change.
+bool IsFlapping(const std::optional<StateReport>& before, const std::optional<StateReport>& now) {
+  return before && now && before->uid == now->uid && before->generation == now->generation &&
+         before->gone == now->gone && before->settled == now->settled;
 }
 
 bool Wants(const std::optional<Assignment>& assignment, AssignmentState state) {
@@ -197,7 +204,8 @@ void AgentReconciler::OnInstalled(const std::string& name, const absl::Status& s
   Unit* unit = Find(name, Busy::kInstalling);
   if (unit == nullptr) return;
   if (!status.ok()) {
-    unit->note.reset();
+    unit->note = unit->former_note;  // an older text is still there
+    unit->written_note = unit->note;
     Fail(name, *unit, status);
   }
 }
@@ -226,6 +234,7 @@ void AgentReconciler::OnStarted(const std::string& name,
     return;
   }
   unit->note->started = true;
+  unit->note->starting = false;
   unit->loaded = true;
   unit->error.clear();
   if (!job_result.ok()) {
@@ -369,6 +378,11 @@ void AgentReconciler::StepUnit(const std::string& name, Unit& unit, absl::Time n
     unit.diagnosing = true;
     actions.emplace_back(Diagnose{name});
   }
+  if (unit.busy == Busy::kStarting && IsSuperseded(unit)) {
+    // A start may take as long as it likes; the stop cancels it.
+    unit.busy = Busy::kNo;
+    unit.stop_done = false;
+  }
   if (unit.busy != Busy::kNo) return;
   if (unit.retry_at == absl::InfiniteFuture()) unit.retry_at = now + kRetryDelay;
   if (now < unit.retry_at) {
@@ -393,11 +407,21 @@ void AgentReconciler::StepUnit(const std::string& name, Unit& unit, absl::Time n
   StepInstalled(name, unit, actions);
 }
 
+// Something else is asked of the unit than the start that is under way.
+bool AgentReconciler::IsSuperseded(const Unit& unit) const {
+  if (leaving_) return true;
+  if (!unit.assignment || !unit.note) return false;
+  const Assignment& wanted = *unit.assignment;
+  return wanted.state != AssignmentState::kLaunched || wanted.uid != unit.note->uid ||
+         wanted.content_hash != unit.note->content_hash || wanted.restarts != unit.note->restarts;
+}
+
 // True once the unit has stopped (and is no longer marked as failed).
 bool AgentReconciler::StepStop(const std::string& name, Unit& unit,
                                std::vector<AgentAction>& actions) {
   if (!IsStopped(unit.status)) unit.stop_done = false;
-  if (!IsStopped(unit.status) || (unit.note && unit.note->started && !unit.stop_done)) {
+  if (!IsStopped(unit.status) ||
+      (unit.note && (unit.note->started || unit.note->starting) && !unit.stop_done)) {
     unit.busy = Busy::kStopping;
     actions.emplace_back(StopUnit{name});
     return false;
@@ -446,6 +470,7 @@ void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
   unit.stop_done = false;
   unit.result.clear();
   unit.log_tail.clear();
+  unit.former_note = unit.note;
   unit.note = host::UnitNote{.uid = unit.assignment->uid,
                              .generation = unit.assignment->generation,
                              .content_hash = unit.assignment->content_hash,
@@ -458,11 +483,12 @@ void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
 
 void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
                                     std::vector<AgentAction>& actions) {
-  const host::UnitNote before = *unit.note;
   const bool launch = unit.assignment->state == AssignmentState::kLaunched;
-  if (unit.note->started && (!launch || unit.note->restarts != unit.assignment->restarts)) {
+  const bool may_run = unit.note->started || unit.note->starting;
+  if (may_run && (!launch || unit.note->restarts != unit.assignment->restarts)) {
     if (!StepStop(name, unit, actions)) return;
     unit.note->started = false;
+    unit.note->starting = false;
     unit.stop_done = false;
     unit.result.clear();
     unit.log_tail.clear();
@@ -477,6 +503,10 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
     actions.emplace_back(CheckReload{name});
   } else if (launch && !unit.note->started) {
     if (!to_stop_first_.empty()) return;
+    // Noted before: a fleetd that dies meanwhile must know that it may run.
+    unit.note->starting = true;
+    unit.written_note = *unit.note;
+    actions.emplace_back(WriteNote{name, *unit.note});
     unit.busy = Busy::kStarting;
     actions.emplace_back(StartUnit{name});
   } else if (!launch && !unit.loaded) {
@@ -484,7 +514,7 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
     actions.emplace_back(LoadUnit{name});
   }
   // The note on disk follows; what OnStarted changed is written with the next step.
-  if (*unit.note != before || unit.written_note != *unit.note) {
+  if (unit.written_note != *unit.note) {
     unit.written_note = *unit.note;
     actions.emplace_back(WriteNote{name, *unit.note});
   }
@@ -561,21 +591,18 @@ std::vector<StateWrite> AgentReconciler::TakeReports(absl::Time now) {
       if (!unit.assignment && !unit.note && unit.busy == Busy::kNo) units_.erase(it);
       continue;
     }
-    if (unit.tokens_at == absl::InfinitePast()) unit.tokens_at = now;
-    unit.report_tokens =
-        std::min(kReportBurst,
-                 unit.report_tokens + absl::FDivDuration(now - unit.tokens_at, kReportInterval));
-    unit.tokens_at = now;
-    // Whoever waits for a settled state or a stop gets it at once.
-    const bool waited_for = report && (report->gone || report->settled) &&
-                            (!unit.reported || unit.reported->settled != report->settled ||
-                             unit.reported->generation != report->generation);
-    constexpr double kRounding = 1e-6;
-    if (unit.report_tokens < 1 - kRounding && !waited_for && report) {
-      later.insert(name);
-      continue;
+    if (IsFlapping(unit.reported, report)) {
+      if (unit.tokens_at == absl::InfinitePast()) unit.tokens_at = now;
+      unit.report_tokens =
+          std::min(kReportBurst,
+                   unit.report_tokens + absl::FDivDuration(now - unit.tokens_at, kReportInterval));
+      unit.tokens_at = now;
+      if (unit.report_tokens < 1 - kRounding) {
+        later.insert(name);
+        continue;
+      }
+      unit.report_tokens = std::max(0.0, unit.report_tokens - 1);
     }
-    unit.report_tokens = std::max(0.0, unit.report_tokens - 1);
     unit.reported = report;
     writes.push_back({name, report});
     if (!report) report_dirty_.insert(name);  // to be forgotten next time
@@ -591,7 +618,10 @@ absl::Time AgentReconciler::NextReport() const {
     const auto it = units_.find(name);
     if (it == units_.end()) continue;
     const Unit& unit = it->second;
-    if (unit.report_tokens >= 1 || unit.tokens_at == absl::InfinitePast()) {
+    const auto report = ReportOf(unit);
+    if (report == unit.reported) continue;
+    if (!IsFlapping(unit.reported, report) || unit.report_tokens >= 1 - kRounding ||
+        unit.tokens_at == absl::InfinitePast()) {
       return absl::InfinitePast();
     }
     next = std::min(next, unit.tokens_at + (1 - unit.report_tokens) * kReportInterval);

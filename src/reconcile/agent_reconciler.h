@@ -64,9 +64,9 @@ class AgentReconciler {
   // When Step() has to be called although nothing happened; InfiniteFuture if never.
   absl::Time NextWakeup() const;
 
-  // Reports that differ from what was taken last, within each unit's rate (a burst of 5, then one
-  // in 5 s; the last value wins). The caller writes them; if that fails, it reads what the registry
-  // has and calls SetReported().
+  // Reports that differ from what was taken last. A unit that changes by itself, while nothing new
+  // is asked of it, is reported in a burst of 5, then once in 5 s; the last value wins. The caller
+  // writes them; if that fails, it reads what the registry has and calls SetReported().
   std::vector<StateWrite> TakeReports(absl::Time now);
   // When TakeReports() has something; InfinitePast: now; InfiniteFuture: nothing to report.
   absl::Time NextReport() const;
@@ -96,6 +96,7 @@ class AgentReconciler {
     std::optional<Assignment> assignment;
     std::optional<host::UnitNote> note;          // what is installed
     std::optional<host::UnitNote> written_note;  // what the disk has
+    std::optional<host::UnitNote> former_note;   // before the text being installed
     bool has_install_section = false;
     host::UnitStatus status;
     Busy busy = Busy::kNo;
@@ -131,6 +132,7 @@ class AgentReconciler {
   void StoppedFirst(const std::string& name);
   Unit* Find(const std::string& name, Busy expected);
   std::optional<StateReport> ReportOf(const Unit& unit) const;
+  bool IsSuperseded(const Unit& unit) const;
   void Apply(Unit& unit, const host::UnitStatus& status);
 
   Units units_;

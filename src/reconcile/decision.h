@@ -15,11 +15,12 @@ namespace fleet::reconcile {
 // A fact that must still hold when the decision is committed (S5).
 struct Guard {
   enum class Kind {
-    kUnit,        // mod revision of units/<unit>
-    kSettings,    // mod revision of settings/<machine>
-    kMachine,     // create revision of machines/<machine>
-    kAssignment,  // mod revision of assignments/<machine>/<unit>
-    kContent,     // create revision of contents/<unit>
+    kUnit,           // mod revision of units/<unit>
+    kSettings,       // mod revision of settings/<machine>
+    kMachine,        // create revision of machines/<machine>
+    kMachineRecord,  // its mod revision
+    kAssignment,     // mod revision of assignments/<machine>/<unit>
+    kContent,        // create revision of contents/<unit>
   };
   Kind kind = Kind::kUnit;
   std::string unit;

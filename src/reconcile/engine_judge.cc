@@ -71,14 +71,18 @@ void EngineReconciler::JudgeUnwanted(const std::string& unit, const Stored<UnitR
       Emit(std::move(decision), decisions);
     }
   }
-  if (record != nullptr && !record->value.refusal.empty()) {
-    Decision decision = Begin(unit, {"unwanted", unit, "", reason});
-    GuardUnit(decision, unit);
-    UnitRecord cleared = record->value;
-    cleared.refusal.clear();
-    decision.writes.emplace_back(PutUnit{unit, std::move(cleared)});
-    Emit(std::move(decision), decisions);
-  }
+  if (record != nullptr) ClearRefusal(unit, *record, reason, decisions);
+}
+
+void EngineReconciler::ClearRefusal(const std::string& unit, const Stored<UnitRecord>& record,
+                                    const std::string& reason, std::vector<Decision>& decisions) {
+  if (record.value.refusal.empty()) return;
+  Decision decision = Begin(unit, {"cleared", unit, "", reason});
+  GuardUnit(decision, unit);
+  UnitRecord cleared = record.value;
+  cleared.refusal.clear();
+  decision.writes.emplace_back(PutUnit{unit, std::move(cleared)});
+  Emit(std::move(decision), decisions);
 }
 
 void EngineReconciler::JudgeSingle(const std::string& unit, const Stored<UnitRecord>* record,
@@ -105,15 +109,18 @@ void EngineReconciler::JudgeSingle(const std::string& unit, const Stored<UnitRec
     JudgeUnassigned(unit, *record, *requirements, tombstones, decisions);
     return;
   }
+  bool ended = false;
   for (const Placed& tombstone : tombstones) {
     if (!ReportedGone(*view_, unit, tombstone.machine, tombstone.stored->value)) continue;
+    ended = true;
     Decision decision =
         Begin(unit, {"ended", unit, tombstone.machine, "the machine it was moved off is back"});
     GuardAssignment(decision, unit, tombstone.machine);
     decision.writes.emplace_back(DeleteAssignment{unit, tombstone.machine});
     Emit(std::move(decision), decisions);
   }
-  JudgeAssigned(unit, *record, *requirements, *live, decisions);
+  // The unit may have to go back to that very machine: the key is put only once it is deleted.
+  if (!ended) JudgeAssigned(unit, *record, *requirements, *live, decisions);
 }
 
 // Units that a machine reports and that have no assignment there (S3). True if the rest has to
@@ -143,10 +150,10 @@ bool EngineReconciler::JudgeOrphans(const std::string& unit, const Stored<UnitRe
       Emit(std::move(decision), decisions);
       return true;
     }
-    if (!live && !ours) continue;  // the operator's to decide
-    Decision decision = Begin(
-        unit, {"stopped", unit, machine,
-               live ? "it is assigned to " + live->machine : "it may not run on this machine"});
+    std::string why = "it may not run on this machine";
+    if (!ours) why = "a unit of this name was created anew";
+    if (live) why = "it is assigned to " + live->machine;
+    Decision decision = Begin(unit, {"stopped", unit, machine, why});
     GuardAssignment(decision, unit, machine);
     decision.writes.emplace_back(PutAssignment{unit, machine,
                                                Assignment{.uid = report.uid,
@@ -189,6 +196,9 @@ void EngineReconciler::JudgeAssigned(const std::string& unit, const Stored<UnitR
       GuardMachine(decision, live.machine);
       PutTombstone(decision, live, "");
     } else {
+      // A machine that has come back meanwhile has written its record anew, and starts the unit.
+      decision.guards.push_back(
+          {Guard::Kind::kMachineRecord, "", live.machine, machine->mod_revision});
       GuardAssignment(decision, unit, live.machine);
       decision.writes.emplace_back(DeleteAssignment{unit, live.machine});
     }
@@ -241,10 +251,7 @@ void EngineReconciler::JudgeUnassigned(const std::string& unit, const Stored<Uni
   GuardUnit(decision, unit);
   for (const Placed& tombstone : tombstones) {
     if (choice.machine == tombstone.machine) {
-      // Its key is overwritten by the new assignment: only what was judged here may be.
-      decision.guards.push_back(
-          {Guard::Kind::kAssignment, unit, tombstone.machine, tombstone.stored->mod_revision});
-      continue;
+      continue;  // its key is overwritten by the new assignment, which compares it
     }
     if (ReportedGone(*view_, unit, tombstone.machine, tombstone.stored->value)) {
       GuardAssignment(decision, unit, tombstone.machine);
@@ -262,6 +269,7 @@ void EngineReconciler::JudgeUnassigned(const std::string& unit, const Stored<Uni
   if (choice.machine) {
     GuardTarget(decision, *choice.machine);
     GuardFollowed(decision, requirements, *choice.machine);
+    GuardAssignment(decision, unit, *choice.machine);
     PutNewAssignment(decision, record.value, *choice.machine);
     Emit(std::move(decision), decisions);
     return;
@@ -277,6 +285,11 @@ void EngineReconciler::JudgeUnassigned(const std::string& unit, const Stored<Uni
 void EngineReconciler::JudgeGlobal(const std::string& unit, const Stored<UnitRecord>& record,
                                    const Requirements& requirements,
                                    std::vector<Decision>& decisions) {
+  if (!record.value.refusal.empty()) {
+    // One write of the unit's record; the machines follow once it is in the view.
+    ClearRefusal(unit, record, "it is global", decisions);
+    return;
+  }
   const auto eligible = occupancy_.scheduler().EligibleMachines(unit, requirements);
   const auto is_eligible = [&](const std::string& machine) {
     return std::binary_search(eligible.begin(), eligible.end(), machine);

@@ -10,6 +10,7 @@ EngineReconciler::EngineReconciler(absl::Duration ttl)
 
 void EngineReconciler::Apply(const ViewChange& change) {
   const ClusterViewPtr before = std::exchange(view_, change.view);
+  if (view_->revision < before->revision) ForgetInFlight();  // another history
   LandInFlight();
   if (change.reset) {
     // Units that are gone from the view have to be noticed too.
@@ -84,7 +85,11 @@ void EngineReconciler::OnCommitted(uint64_t decision, int64_t revision) {
   Resolve(decision, revision);
 }
 
-void EngineReconciler::OnRejected(uint64_t decision) { Resolve(decision, view_->revision + 1); }
+void EngineReconciler::OnRejected(uint64_t decision, int64_t revision) {
+  Resolve(decision, revision);
+}
+
+void EngineReconciler::OnFailed(uint64_t decision) { Resolve(decision, 0); }
 
 void EngineReconciler::Resolve(uint64_t decision, int64_t until_revision) {
   const auto node = unit_of_decision_.extract(decision);

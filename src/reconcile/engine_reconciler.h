@@ -41,9 +41,12 @@ class EngineReconciler {
   std::vector<Decision> Decide(absl::Time now);
 
   // A decision's fate. Committed: it is in flight until the view has reached `revision`. Rejected
-  // (one of its guards did not hold): it is judged again when the view has moved on.
+  // (one of its guards did not hold when the store was at `revision`): it is judged again when the
+  // view has got there. Failed (the
+  // store did not do it, for a reason of its own): it is judged again at the next Decide().
   void OnCommitted(uint64_t decision, int64_t revision);
-  void OnRejected(uint64_t decision);
+  void OnRejected(uint64_t decision, int64_t revision);
+  void OnFailed(uint64_t decision);
 
   // Nothing is in flight any more (its fate is unknown, and whatever it was is in the view now).
   void ForgetInFlight();
@@ -96,6 +99,8 @@ class EngineReconciler {
                         const Placed& live) const;
   void UpdateInPlace(const std::string& unit, const UnitRecord& record, const Placed& live,
                      std::vector<Decision>& decisions);
+  void ClearRefusal(const std::string& unit, const Stored<UnitRecord>& record,
+                    const std::string& reason, std::vector<Decision>& decisions);
   bool IsLost(const std::string& machine);
   Decision Begin(const std::string& unit, EventEntry event);
   void Emit(Decision decision, std::vector<Decision>& decisions);

@@ -207,6 +207,27 @@ TEST(Engine, AGlobalUnitRunsOnEveryEligibleMachineAlsoOnLaterOnes) {
   EXPECT_THAT(cluster.model.MachinesOf("g.service"), ElementsAre("m3"));
 }
 
+TEST(Engine, ARefusedUnitThatBecomesGlobalIsWrittenOnce) {
+  Cluster cluster;
+  for (const char* machine : {"m1", "m2"}) cluster.model.PutMachine(machine);
+  cluster.model.PutUnit("g.service", Fleet("MachineMetadata=zone=nowhere"));
+  cluster.Settle();
+  ASSERT_NE(cluster.model.Unit("g.service").refusal, "");
+  cluster.model.PutUnit("g.service", Fleet("Global=true"));
+  cluster.engine.Apply(cluster.model.TakeChange());
+  int puts = 0;
+  for (const Decision& decision : cluster.engine.Decide(cluster.now)) {
+    for (const Write& write : decision.writes) {
+      if (std::holds_alternative<reconcile::PutUnit>(write)) ++puts;
+    }
+    cluster.engine.OnCommitted(decision.id, cluster.model.Commit(decision));
+  }
+  EXPECT_LE(puts, 1);
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("g.service"), ElementsAre("m1", "m2"));
+  EXPECT_EQ(cluster.model.Unit("g.service").refusal, "");
+}
+
 TEST(Engine, AUnitFollowsTheOneItNames) {
   Cluster cluster;
   for (const char* machine : {"m1", "m2", "m3"}) cluster.model.PutMachine(machine);
@@ -322,9 +343,97 @@ TEST(Engine, AStaleDecisionIsRejectedAndJudgedAgain) {
   // Meanwhile the user changes his mind.
   cluster.model.SetDesired("a.service", DesiredState::kInactive);
   EXPECT_EQ(cluster.model.Commit(decisions[0]), 0);
-  cluster.engine.OnRejected(decisions[0].id);
+  cluster.engine.OnRejected(decisions[0].id, cluster.model.revision());
   cluster.Settle();
   EXPECT_THAT(cluster.model.MachinesOf("a.service"), IsEmpty());
+}
+
+TEST(Engine, ARejectionThatComesAfterItsCauseIsJudgedAtOnce) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("a.service", kSleep);
+  cluster.engine.Apply(cluster.model.TakeChange());
+  const auto decisions = cluster.engine.Decide(cluster.now);
+  ASSERT_THAT(decisions, SizeIs(1));
+  cluster.model.SetDesired("a.service", DesiredState::kLoaded);
+  ASSERT_EQ(cluster.model.Commit(decisions[0]), 0);
+  // The event is in the view before the answer is here; nothing else will ever happen.
+  cluster.engine.Apply(cluster.model.TakeChange());
+  cluster.engine.OnRejected(decisions[0].id, cluster.model.revision());
+  EXPECT_THAT(cluster.engine.Decide(cluster.now), SizeIs(1));
+}
+
+TEST(Engine, AUnitDoesNotGoBackToAMachineInTheTurnThatForgetsItsTombstoneThere) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("a.service", kSleep);
+  cluster.Settle();
+  cluster.model.PutMachine("m2");
+  cluster.model.LoseMachine("m1");
+  cluster.Settle();
+  ASSERT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m2"));
+  // The next leader sees at once that m1 is back and has given the unit up, and that m2 is lost.
+  cluster.model.PutMachine("m1");
+  cluster.model.RunAgent("m1");
+  cluster.model.LoseMachine("m2");
+  cluster.engine.Apply(cluster.model.TakeChange());
+  std::set<std::string> touched;
+  for (const Decision& decision : cluster.engine.Decide(cluster.now)) {
+    for (const Write& write : decision.writes) {
+      std::string key;
+      if (const auto* put = std::get_if<reconcile::PutAssignment>(&write)) key = put->machine;
+      if (const auto* removed = std::get_if<DeleteAssignment>(&write)) key = removed->machine;
+      EXPECT_TRUE(touched.insert(key).second) << key;
+    }
+    cluster.engine.OnCommitted(decision.id, cluster.model.Commit(decision));
+  }
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m1"));
+}
+
+TEST(Engine, AMachineThatCameBackKeepsTheUnitsItHadReportedGone) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("a.service", kSleep);
+  cluster.Settle();
+  cluster.model.PutMachine("m2");
+  cluster.model.PutMachine("m1", {}, /*leaving=*/true);
+  cluster.model.RunAgent("m1");
+  cluster.engine.Apply(cluster.model.TakeChange());
+  const auto decisions = cluster.engine.Decide(cluster.now);
+  ASSERT_THAT(decisions, SizeIs(1));
+  cluster.model.PutMachine("m1");  // fleetd was started again meanwhile
+  EXPECT_EQ(cluster.model.Commit(decisions[0]), 0);
+}
+
+TEST(Engine, AStrayUnitIsStoppedBeforeANewOneOfItsNameIsPlaced) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.Report("m1", "a.service",
+                       {.uid = "lost", .generation = 2, .active_state = "active"});
+  cluster.model.PutUnit("a.service", kSleep);
+  while (cluster.Pass() > 0) {
+  }
+  ASSERT_NE(cluster.model.AssignmentOf("a.service", "m1"), nullptr);
+  EXPECT_EQ(cluster.model.AssignmentOf("a.service", "m1")->uid, "lost");
+  EXPECT_EQ(cluster.model.AssignmentOf("a.service", "m1")->state, AssignmentState::kGone);
+  EXPECT_THAT(cluster.model.MachinesOf("a.service"), IsEmpty());
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m1"));
+}
+
+TEST(Engine, ARegistryThatWentBackIsJudgedAnew) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("a.service", kSleep);
+  cluster.engine.Apply(cluster.model.TakeChange());
+  const auto decisions = cluster.engine.Decide(cluster.now);
+  ASSERT_THAT(decisions, SizeIs(1));
+  cluster.engine.OnCommitted(decisions[0].id, 1'000'000);  // of a history that is gone
+  ClusterView older = *cluster.model.view();
+  older.revision = 1;
+  cluster.engine.Apply({std::make_shared<const ClusterView>(older), {}, true});
+  EXPECT_THAT(cluster.engine.Decide(cluster.now), SizeIs(1));
 }
 
 TEST(Engine, AUnitInFlightIsNotDecidedAgain) {

@@ -152,6 +152,8 @@ bool ClusterModel::Holds(const Guard& guard) {
       return mod(view_.settings.Find(guard.machine)) == guard.revision;
     case Guard::Kind::kMachine:
       return create(view_.machines.Find(guard.machine)) == guard.revision;
+    case Guard::Kind::kMachineRecord:
+      return mod(view_.machines.Find(guard.machine)) == guard.revision;
     case Guard::Kind::kAssignment:
       return mod(view_.assignments.Find(UnitOnMachine{guard.unit, guard.machine})) ==
              guard.revision;
@@ -211,7 +213,7 @@ size_t Cluster::Pass() {
   for (const Decision& decision : decisions) {
     const int64_t revision = model.Commit(decision);
     if (revision == 0) {
-      engine.OnRejected(decision.id);
+      engine.OnRejected(decision.id, model.revision());
       continue;
     }
     events.push_back(decision.event);

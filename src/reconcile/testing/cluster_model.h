@@ -32,6 +32,7 @@ class ClusterModel {
   ViewChange TakeChange();
   ViewChange ReadAnew();
   ClusterViewPtr view();
+  int64_t revision() const { return revision_; }
 
   // Commits if all guards hold. The revision, or 0 if one does not.
   int64_t Commit(const Decision& decision);
