@@ -1,5 +1,6 @@
 """The lab's private bridge, its subnet, and partitions (packets dropped, links left up)."""
 import fcntl
+import hashlib
 import json
 import os
 import zlib
@@ -22,7 +23,10 @@ def create_bridge(layout):
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         subnet = _free_subnet(layout.name)
-        batch = [f"link add {layout.bridge} type bridge stp_state 0 forward_delay 0 "
+        # An address that is set stays; otherwise the bridge takes the lowest of its ports', and a
+        # port that goes with its machine changes it for all others.
+        address = "02:" + hashlib.sha256(layout.bridge.encode()).digest()[:5].hex(":")
+        batch = [f"link add {layout.bridge} address {address} type bridge stp_state 0 forward_delay 0 "
                  "mcast_snooping 0"]
         batch += [f"addr add {names.address(subnet, host)}/24 dev {layout.bridge}"
                   for host in (names.GATEWAY_HOST, *names.ETCD_HOSTS)]

@@ -43,7 +43,7 @@ void Membership::OnLeaseLost() {
 
 void Membership::Update(MachineRecord record, absl::AnyInvocable<void()> done) {
   record_ = std::move(record);
-  on_updated_ = std::move(done);
+  if (done) on_updated_.push_back(std::move(done));
   Join();
 }
 
@@ -104,7 +104,7 @@ void Membership::Put(int64_t mod_revision, bool delete_states, store::LeaseId fo
       log::Info("machine {} is a member of the cluster", machine_id_);
       on_joined_();
     }
-    if (on_updated_) std::exchange(on_updated_, nullptr)();
+    for (auto& done : std::exchange(on_updated_, {})) done();
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -54,7 +55,7 @@ class Membership {
   const std::string machine_id_;
   MachineRecord record_;
   absl::AnyInvocable<void()> on_joined_;
-  absl::AnyInvocable<void()> on_updated_;
+  std::vector<absl::AnyInvocable<void()>> on_updated_;
   store::LeaseId lease_ = 0;
   int64_t mod_revision_ = 0;
   bool joined_ = false;

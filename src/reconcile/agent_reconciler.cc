@@ -10,9 +10,6 @@ namespace fleet::reconcile {
 namespace {
 
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
-constexpr double kReportBurst = 5;
-constexpr absl::Duration kReportInterval = absl::Seconds(5);
-constexpr double kRounding = 1e-6;
 
 bool IsStopped(const host::UnitStatus& status) {
   return status.active_state.empty() || status.active_state == "inactive" ||
@@ -21,12 +18,6 @@ bool IsStopped(const host::UnitStatus& status) {
 
 bool HasFailed(const host::UnitStatus& status) {
   return status.active_state == "failed" || status.sub_state == "auto-restart";
-}
-
-// Only systemd's states differ: nobody has asked for this change.
-bool IsFlapping(const std::optional<StateReport>& before, const std::optional<StateReport>& now) {
-  return before && now && before->uid == now->uid && before->generation == now->generation &&
-         before->gone == now->gone && before->settled == now->settled;
 }
 
 bool Wants(const std::optional<Assignment>& assignment, AssignmentState state) {
@@ -528,114 +519,6 @@ absl::Time AgentReconciler::NextWakeup() const {
   absl::Time next = absl::InfiniteFuture();
   for (const auto& [name, at] : retries_) next = std::min(next, at);
   return next;
-}
-
-std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
-  const bool tombstone = Wants(unit.assignment, AssignmentState::kGone);
-  if (!unit.note) {
-    if (!unit.assignment) return std::nullopt;
-    // Nothing of it is here (any more).
-    if (tombstone || leaving_) {
-      return StateReport{.uid = unit.assignment->uid,
-                         .generation = unit.assignment->generation,
-                         .content_hash = unit.assignment->content_hash,
-                         .active_state = "inactive",
-                         .sub_state = "dead",
-                         .gone = true,
-                         .settled = true};
-    }
-    if (unit.error.empty()) return std::nullopt;
-    return StateReport{.uid = unit.assignment->uid,
-                       .generation = unit.assignment->generation,
-                       .content_hash = unit.assignment->content_hash,
-                       .load_state = "error",
-                       .active_state = "inactive",
-                       .sub_state = "dead",
-                       .settled = true,
-                       .result = unit.error};
-  }
-  StateReport report{.uid = unit.note->uid,
-                     .generation = unit.note->generation,
-                     .content_hash = unit.note->content_hash,
-                     .load_state = unit.status.load_state,
-                     .active_state = unit.status.active_state,
-                     .sub_state = unit.status.sub_state,
-                     .result = unit.result,
-                     .log_tail = unit.log_tail};
-  if (report.load_state.empty()) report.load_state = "loaded";
-  if (report.active_state.empty()) report.active_state = "inactive";
-  if (report.sub_state.empty()) report.sub_state = "dead";
-  if (!unit.error.empty()) report.result = unit.error;
-  const bool current = unit.assignment && unit.assignment->uid == unit.note->uid &&
-                       unit.assignment->generation == unit.note->generation;
-  if (current && unit.busy == Busy::kNo) {
-    const bool launch = unit.assignment->state == AssignmentState::kLaunched;
-    report.settled =
-        !unit.error.empty() || (launch ? unit.note->started : unit.loaded && !unit.note->started);
-  }
-  // What failed is told together with its reason.
-  if (unit.diagnose || unit.diagnosing) report.settled = false;
-  return report;
-}
-
-std::vector<StateWrite> AgentReconciler::TakeReports(absl::Time now) {
-  std::vector<StateWrite> writes;
-  if (!units_listed_ || !assignments_read_) return writes;
-  std::set<std::string> later;
-  for (const std::string& name : std::exchange(report_dirty_, {})) {
-    const auto it = units_.find(name);
-    if (it == units_.end()) continue;
-    Unit& unit = it->second;
-    const auto report = ReportOf(unit);
-    if (report == unit.reported) {
-      if (!unit.assignment && !unit.note && unit.busy == Busy::kNo) units_.erase(it);
-      continue;
-    }
-    if (IsFlapping(unit.reported, report)) {
-      if (unit.tokens_at == absl::InfinitePast()) unit.tokens_at = now;
-      unit.report_tokens =
-          std::min(kReportBurst,
-                   unit.report_tokens + absl::FDivDuration(now - unit.tokens_at, kReportInterval));
-      unit.tokens_at = now;
-      if (unit.report_tokens < 1 - kRounding) {
-        later.insert(name);
-        continue;
-      }
-      unit.report_tokens = std::max(0.0, unit.report_tokens - 1);
-    }
-    unit.reported = report;
-    writes.push_back({name, report});
-    if (!report) report_dirty_.insert(name);  // to be forgotten next time
-  }
-  report_dirty_.merge(later);
-  return writes;
-}
-
-absl::Time AgentReconciler::NextReport() const {
-  absl::Time next = absl::InfiniteFuture();
-  if (!units_listed_ || !assignments_read_) return next;
-  for (const std::string& name : report_dirty_) {
-    const auto it = units_.find(name);
-    if (it == units_.end()) continue;
-    const Unit& unit = it->second;
-    const auto report = ReportOf(unit);
-    if (report == unit.reported) continue;
-    if (!IsFlapping(unit.reported, report) || unit.report_tokens >= 1 - kRounding ||
-        unit.tokens_at == absl::InfinitePast()) {
-      return absl::InfinitePast();
-    }
-    next = std::min(next, unit.tokens_at + (1 - unit.report_tokens) * kReportInterval);
-  }
-  return next;
-}
-
-void AgentReconciler::SetReported(const std::map<std::string, StateReport>& reported) {
-  for (const auto& [name, report] : reported) units_[name].status.name = name;
-  for (auto& [name, unit] : units_) {
-    const auto it = reported.find(name);
-    unit.reported = it == reported.end() ? std::nullopt : std::optional(it->second);
-    report_dirty_.insert(name);
-  }
 }
 
 size_t AgentReconciler::installed_units() const {

@@ -43,6 +43,7 @@ void LeaseKeeper::Schedule(absl::Duration delay, void (LeaseKeeper::*next)()) {
 }
 
 void LeaseKeeper::NoteFailure(const absl::Status& why) {
+  listener_.on_failure(why);
   if (cut_off_ || executor_->Now() - last_success_ < ttl_) return;
   cut_off_ = true;
   listener_.on_cut_off(why);

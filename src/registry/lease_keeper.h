@@ -22,6 +22,8 @@ class LeaseKeeper {
     absl::AnyInvocable<void(store::LeaseId lease, absl::Duration ttl)> on_held;
     // It has ended on the store's side: everything that hung on it is deleted there.
     absl::AnyInvocable<void()> on_lost;
+    // It could not be granted or renewed this time.
+    absl::AnyInvocable<void(const absl::Status& why)> on_failure;
     // The store has not answered a renewal for a whole TTL; once until it does again.
     absl::AnyInvocable<void(const absl::Status& why)> on_cut_off;
   };

@@ -21,7 +21,8 @@ class LeaseKeeperTest : public ::testing::Test {
         &store_, &executor_, absl::Seconds(10), saved,
         LeaseKeeper::Listener{
             [this](store::LeaseId lease, absl::Duration) { held_.push_back(lease); },
-            [this] { ++lost_; }, [this](const absl::Status&) { ++cut_off_; }});
+            [this] { ++lost_; }, [](const absl::Status&) {},
+            [this](const absl::Status&) { ++cut_off_; }});
     keeper->Start();
     executor_.RunUntilIdle();
     return keeper;
