@@ -76,11 +76,12 @@ def test_machine_of_in_a_circle_is_refused_with_the_circle(lab):
     assert list(lab.units()) == ["hen.service"]
 
 
-def test_a_unit_that_conflicts_goes_to_another_machine(lab):
-    units = {f"mysql.{i}.service": service(fleet=["Conflicts=mysql*.service"]) for i in range(3)}
+@pytest.mark.parametrize("key", ["Conflicts", "X-Conflicts"])
+def test_a_unit_that_conflicts_goes_to_another_machine(lab, key):
+    units = {f"mysql.{i}.service": service(fleet=[f"{key}=mysql*.service"]) for i in range(3)}
     machines = {lab.start(name, text) for name, text in units.items()}
     assert machines == {"m1", "m2", "m3"}
-    said = refused(lab, "mysql.9.service", "Conflicts=mysql*.service")
+    said = refused(lab, "mysql.9.service", f"{key}=mysql*.service")
     assert "mysql.0.service" in said
 
 
