@@ -127,7 +127,7 @@ struct Server::Impl {
     TlsContextPtr tls;
   };
 
-  explicit Impl(ServerOptions options) : context{.options = std::move(options)}, executor(&io) {}
+  explicit Impl(const ServerOptions& options) : context{.options = options}, executor(&io) {}
 
   absl::Status Add(int fd, std::optional<TlsFiles> files, TlsContextPtr tls);
   void Accept(Listener& listener);
@@ -198,7 +198,7 @@ void Server::Impl::Accept(Listener& listener) {
   });
 }
 
-Server::Server(ServerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Server::Server(const ServerOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 
 Server::~Server() { Stop(); }
 

@@ -43,7 +43,7 @@ struct TlsFiles {
 
 class Server {
  public:
-  explicit Server(ServerOptions options = {});
+  explicit Server(const ServerOptions& options = {});
   // Stops it.
   ~Server();
   Server(const Server&) = delete;

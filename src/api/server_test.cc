@@ -124,8 +124,8 @@ class Handler : public RequestHandler {
 
 class ServerTest : public ::testing::Test {
  protected:
-  void Start(ServerOptions options = {}) {
-    server_ = std::make_unique<Server>(std::move(options));
+  void Start(const ServerOptions& options = {}) {
+    server_ = std::make_unique<Server>(options);
     directory_ = std::filesystem::temp_directory_path() / fmt::format("fleet-api-{}", getpid());
     std::filesystem::create_directory(directory_);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

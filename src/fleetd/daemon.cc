@@ -20,6 +20,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "fleetd/memory.h"
 #include "fleetd/record.h"
 #include "fleetd/signals.h"
 #include "fmt/core.h"
@@ -41,6 +42,8 @@ namespace {
 
 // A stop that takes longer after its units have stopped ends all the same.
 constexpr absl::Duration kGoodbyeLimit = absl::Seconds(8);
+// By then a start is over: what it alone has used can go.
+constexpr absl::Duration kSettled = absl::Seconds(5);
 
 // Text that one loop writes and another one reads.
 class SharedText {
@@ -141,6 +144,8 @@ class Daemon::Impl {
   // Lease loop.
   std::unique_ptr<store::Store> lease_store_;
   std::unique_ptr<registry::LeaseKeeper> lease_;
+  std::unique_ptr<registry::LeaseKeeper> lead_lease_;  // if the leader's TTL is another one
+  bool leads_with_own_lease() const { return config_.engine_ttl != config_.agent_ttl; }
 
   // Engine loop.
   std::unique_ptr<store::Store> engine_store_;
@@ -153,6 +158,7 @@ class Daemon::Impl {
   std::unique_ptr<store::Store> api_store_;
   std::unique_ptr<api::Api> api_;
   SharedText unavailable_cause_;
+  SharedText lease_failure_;
 };
 
 absl::Status Daemon::Impl::Open() {
@@ -226,13 +232,18 @@ absl::Status Daemon::Impl::OpenApi() {
 void Daemon::Impl::OpenLease() {
   registry::LeaseKeeper::Listener listener;
   listener.on_held = [this](store::LeaseId lease, absl::Duration ttl) {
+    lease_failure_.Set("");
     machine_loop_.Post([this, lease, ttl] { OnLeaseHeld(lease, ttl); });
   };
   listener.on_lost = [this] {
     machine_loop_.Post([this] { agent_->OnLeaseLost(); });
+    if (leads_with_own_lease()) return;
     engine_loop_.Post([this] {
       if (engine_) engine_->OnLeaseLost();
     });
+  };
+  listener.on_failure = [this](const absl::Status& why) {
+    lease_failure_.Set(std::string(why.message()));
   };
   listener.on_cut_off = [](const absl::Status& why) {
     log::Error("Server monitor triggered: Monitor timed out before successful heartbeat: {}",
@@ -240,11 +251,24 @@ void Daemon::Impl::OpenLease() {
   };
   lease_ = std::make_unique<registry::LeaseKeeper>(
       lease_store_.get(), &lease_loop_, config_.agent_ttl, identity_.lease, std::move(listener));
+  if (!leads_with_own_lease() || config_.disable_engine) return;
+  registry::LeaseKeeper::Listener lead;
+  lead.on_held = [this](store::LeaseId lease, absl::Duration) {
+    engine_loop_.Post([this, lease] { engine_->OnLease(lease); });
+  };
+  lead.on_lost = [this] { engine_loop_.Post([this] { engine_->OnLeaseLost(); }); };
+  lead.on_failure = [](const absl::Status&) {};
+  lead.on_cut_off = [](const absl::Status&) {};
+  lead_lease_ = std::make_unique<registry::LeaseKeeper>(
+      lease_store_.get(), &lease_loop_, config_.engine_ttl, /*saved=*/0, std::move(lead));
 }
 
 void Daemon::Impl::StartThreads() {
   server_.Start(api_.get());
-  lease_loop_.Post([this] { lease_->Start(); });
+  lease_loop_.Post([this] {
+    lease_->Start();
+    if (lead_lease_) lead_lease_->Start();
+  });
   engine_loop_.Post([this] { mirror_->Start(); });
   lease_thread_ = std::thread([this] { lease_loop_.Run(); });
   engine_thread_ = std::thread([this] { engine_loop_.Run(); });
@@ -266,6 +290,7 @@ void Daemon::Impl::StopThreads() {
     engine_loop_.Stop();
   });
   lease_loop_.Post([this] {
+    lead_lease_.reset();
     lease_.reset();
     lease_store_.reset();
     lease_loop_.Stop();
@@ -295,8 +320,9 @@ void Daemon::Impl::OnLeaseHeld(store::LeaseId lease, absl::Duration ttl) {
 }
 
 void Daemon::Impl::OnJoined(store::LeaseId lease) {
+  machine_loop_.PostAfter(kSettled, [] { TrimStartupMemory(); });
   engine_loop_.Post([this, lease] {
-    if (engine_) engine_->OnLease(lease);
+    if (engine_ && !leads_with_own_lease()) engine_->OnLease(lease);
     if (std::exchange(serving_, true) || mirror_->view() == nullptr) return;
     OnViewChange(ViewChange{mirror_->view(), {}, /*reset=*/true});
   });
@@ -329,8 +355,11 @@ void Daemon::Impl::DropOwnLead(const ClusterView& view) {
 void Daemon::Impl::UpdateUnavailableCause() {
   const absl::Status membership = agent_->membership_status();
   if (membership.ok()) return;
+  const std::string lease_failure = lease_failure_.Get();
   if (absl::IsAlreadyExists(membership)) {
     unavailable_cause_.Set(std::string(membership.message()));
+  } else if (!lease_failure.empty()) {
+    unavailable_cause_.Set(lease_failure);
   } else {
     engine_loop_.Post([this, membership] {
       const absl::Status health = mirror_ ? mirror_->health() : absl::OkStatus();
