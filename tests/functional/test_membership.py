@@ -48,6 +48,8 @@ def test_a_machine_with_a_broken_fleet_keeps_the_others_working(new_lab):
               status=None)
     lab.wait_members("m1", "m3", at="m1")
     assert 'did you mean "agent_ttl"' in lab.journal("m2")
+    wait_for(lambda: int(lab.show("m2", "fleet", "NRestarts")["NRestarts"]) > 6,
+             "systemd to try again and again")
     lab.file("works.service")
     lab.ctl("start", "works", at="m1")
     assert lab.where("works.service", at="m1") in ("m1", "m3")
