@@ -51,6 +51,7 @@ Engine::~Engine() {
 }
 
 void Engine::OnViewChange(const ViewChange& change) {
+  view_ = change.view;
   reconciler_.Apply(change);
   leadership_.OnView(change.view);
   if (may_decide_) ScheduleTurn(kGather);
@@ -81,6 +82,7 @@ void Engine::ReadEventKeys(std::string from_key, std::vector<std::string> keys) 
       return ReadEventKeys(keys.back() + '\0', std::move(keys));
     }
     events_.Begin(leadership_.epoch(), std::move(keys));
+    contents_ = reconcile::ContentCollector();
     reconciler_.BeginLeading(executor_->Now());
     may_decide_ = true;
     Turn();
@@ -97,8 +99,26 @@ void Engine::Sweep() {
       sweeping_ = true;
       Turn();
     }
+    if (may_decide_) CollectContents();
     Sweep();
   });
+}
+
+// One transaction each: a text that was just submitted again must not keep the others.
+void Engine::CollectContents() {
+  for (const auto& unused : contents_.Collect(*view_, executor_->Now())) {
+    store::Txn txn;
+    txn.compares = {
+        {store::Compare::Target::kModRevision, keys_.Leader(), leadership_.revision()},
+        {store::Compare::Target::kModRevision, keys_.Content(unused.hash), unused.mod_revision}};
+    txn.ops.emplace_back(store::Delete{{keys_.Content(unused.hash), ""}});
+    store_->Commit(std::move(txn), [](const absl::StatusOr<store::TxnResult>& result) {
+      if (!result.ok()) {
+        log::Warning("an unused text was not removed, the next sweep tries again: {}",
+                     result.status().ToString());
+      }
+    });
+  }
 }
 
 void Engine::ScheduleTurn(absl::Duration delay) {

@@ -15,6 +15,7 @@
 #include "engine/leadership.h"
 #include "engine/transaction.h"
 #include "model/cluster_view.h"
+#include "reconcile/content_collector.h"
 #include "reconcile/engine_reconciler.h"
 #include "registry/keys.h"
 #include "store/store.h"
@@ -55,6 +56,7 @@ class Engine {
   void ScheduleTurn(absl::Duration delay);
   void Turn();
   void Sweep();
+  void CollectContents();
   void Commit(Decisions decisions);
   void CommitInHalves(Decisions decisions);
   void OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result);
@@ -65,6 +67,8 @@ class Engine {
   const EngineOptions options_;
   reconcile::EngineReconciler reconciler_;
   EventLog events_;
+  ClusterViewPtr view_;
+  reconcile::ContentCollector contents_;
   Leadership leadership_;
   bool may_decide_ = false;  // leads, and nothing of unknown fate is under way
   bool sweeping_ = false;    // the next turn is a sweep's

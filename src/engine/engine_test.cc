@@ -205,6 +205,19 @@ TEST_F(EngineTest, AnEngineThatResignsWhileItTakesTheLeadLeavesNoRecord) {
   EXPECT_FALSE(store_.contents().contains(kKeys.Leader()));
 }
 
+TEST_F(EngineTest, TextsThatNothingRefersToAreRemoved) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  PutUnit("a.service");
+  Settle();
+  store_.Set(kKeys.Content("unused"), registry::Encode(Content{std::make_shared<const UnitFile>(
+                                          *UnitFile::Parse("[Service]\nExecStart=/bin/false\n"))}));
+  ASSERT_EQ(KeysBelow("contents/").size(), 2u);
+  executor_.Advance(absl::Hours(1));
+  EXPECT_EQ(KeysBelow("contents/").size(), 1u);
+  EXPECT_FALSE(store_.contents().contains(kKeys.Content("unused")));
+}
+
 TEST_F(EngineTest, EventsAreBoundedOverLeadersToo) {
   PutMachine("m1");
   auto node = Lead("m1");
