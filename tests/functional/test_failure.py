@@ -143,5 +143,6 @@ def test_a_destroyed_unit_of_a_machine_that_is_away_is_gone_when_it_returns(new_
     lab.wait_members("m1", "m2", "m3")
     wait_for(lambda: not lab.units() and not lab.list("list-units"),
              lambda: f"{lab.units()} {lab.list('list-units')}")
-    assert [key for key in lab.keys() if "away" in key] == []
+    wait_for(lambda: not [key for key in lab.keys() if "away" in key],
+             lambda: f"keys remain: {[key for key in lab.keys() if 'away' in key]}")
     assert lab.local_units("m3") == []
