@@ -42,6 +42,7 @@ namespace {
 
 // A stop that takes longer after its units have stopped ends all the same.
 constexpr absl::Duration kGoodbyeLimit = absl::Seconds(8);
+constexpr absl::Duration kCauseInterval = absl::Milliseconds(200);
 // By then a start is over: what it alone has used can go.
 constexpr absl::Duration kSettled = absl::Seconds(5);
 
@@ -351,12 +352,12 @@ void Daemon::Impl::DropOwnLead(const ClusterView& view) {
   });
 }
 
-// Why there is nothing to show yet, once a second until there is.
+// Why there is nothing to show yet, kept up to date until there is.
 void Daemon::Impl::UpdateUnavailableCause() {
   const absl::Status membership = agent_->membership_status();
   if (membership.ok()) return;
   const std::string lease_failure = lease_failure_.Get();
-  if (absl::IsAlreadyExists(membership)) {
+  if (!absl::IsUnavailable(membership)) {
     unavailable_cause_.Set(std::string(membership.message()));
   } else if (!lease_failure.empty()) {
     unavailable_cause_.Set(lease_failure);
@@ -366,7 +367,7 @@ void Daemon::Impl::UpdateUnavailableCause() {
       unavailable_cause_.Set(std::string((health.ok() ? membership : health).message()));
     });
   }
-  machine_loop_.PostAfter(absl::Seconds(1), [this] { UpdateUnavailableCause(); });
+  machine_loop_.PostAfter(kCauseInterval, [this] { UpdateUnavailableCause(); });
 }
 
 void Daemon::Impl::PingWatchdog() {

@@ -164,9 +164,3 @@ def test_a_template_itself_can_only_be_submitted(lab, verb):
 def test_a_template_beside_the_named_instance_is_found(lab):
     lab.file("beside@.service")
     assert "launched on" in lab.ctl("start", "beside@7.service").stdout
-
-
-def test_replaces_takes_the_machine_of_the_unit_it_names(lab):
-    machine = lab.start("old.service")
-    assert lab.start("new.service", service(fleet=["Replaces=old.service"])) == machine
-    assert lab.wait_where("old.service", lambda where: where != machine)
