@@ -96,8 +96,8 @@ def test_an_unreachable_etcd_is_told_and_nothing_is_done_later(lab):
 
 
 def full(lab, machine, path):
-    """Puts a full file system over `path`, with what is there and hardly any room more."""
-    lab.shell(machine, f"size=$(($(du -sk {path} | cut -f1) + 48)); cp -a {path} /tmp/kept && "
+    """Puts a full file system over `path`, with what is there and little room more, all of it taken by `filler`."""
+    lab.shell(machine, f"size=$(($(du -sk {path} | cut -f1) + 600)); cp -a {path} /tmp/kept && "
                        f"mount -t tmpfs -o size=${{size}}k none {path} && "
                        f"cp -a /tmp/kept/. {path}/ && rm -r /tmp/kept")
     lab.shell(machine, f"head -c 1M /dev/zero > {path}/filler", status=1)
