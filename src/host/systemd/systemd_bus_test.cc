@@ -367,7 +367,10 @@ TEST_F(UserManager, RunsUnitsOfTheUser) {
 }
 
 TEST_F(UserManager, ShowsTheLogOfAUsersUnit) {
-  Install("t.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo hello; exit 3'\n");
+  // journald asks the kernel whose line it is, and cannot once the process is gone.
+  Install("t.service",
+          "[Service]\nType=oneshot\n"
+          "ExecStart=/bin/sh -c 'echo hello; journalctl --sync; exit 3'\n");
   EXPECT_THAT(Start("t.service"), JobEnds("failed"));
   Shell("journalctl --sync");
   EXPECT_THAT(OpenJournal({.user = true})->Tail("t.service", 10),
