@@ -79,7 +79,8 @@ void Engine::ReadEventKeys(std::string from_key, std::vector<std::string> keys) 
     }
     for (store::KeyValue& kv : page->kvs) keys.push_back(std::move(kv.key));
     if (page->more && !page->kvs.empty()) {
-      return ReadEventKeys(keys.back() + '\0', std::move(keys));
+      std::string next = keys.back() + '\0';
+      return ReadEventKeys(std::move(next), std::move(keys));
     }
     events_.Begin(leadership_.epoch(), std::move(keys));
     contents_ = reconcile::ContentCollector();
@@ -156,14 +157,14 @@ void Engine::Commit(Decisions decisions) {
   entries.reserve(decisions.size());
   for (const reconcile::Decision& decision : decisions) entries.push_back(decision.event);
   events_.AddTo(txn, executor_->WallNow(), std::move(entries));
-  store_->Commit(std::move(txn),
-                 [this, decisions = std::move(decisions), fence = leadership_.revision(),
-                  alive = std::weak_ptr(alive_)](absl::StatusOr<store::TxnResult> result) mutable {
-                   // What was decided under another fence is void, or forgotten and judged anew:
-                   // committed again it could place a unit twice (S1).
-                   if (alive.expired() || !may_decide_ || leadership_.revision() != fence) return;
-                   OnCommitted(std::move(decisions), result);
-                 });
+  store_->Commit(std::move(txn), [this, decisions = std::move(decisions),
+                                  fence = leadership_.revision(), alive = std::weak_ptr(alive_)](
+                                     const absl::StatusOr<store::TxnResult>& result) mutable {
+    // What was decided under another fence is void, or forgotten and judged anew:
+    // committed again it could place a unit twice (S1).
+    if (alive.expired() || !may_decide_ || leadership_.revision() != fence) return;
+    OnCommitted(std::move(decisions), result);
+  });
 }
 
 void Engine::OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result) {

@@ -89,6 +89,7 @@ std::vector<std::vector<Decision>> SplitIntoTransactions(const registry::Keys& k
   size_t ops = 0;
   for (Decision& decision : decisions) {
     std::vector<store::Compare> wanted;
+    wanted.reserve(decision.guards.size());
     for (const Guard& guard : decision.guards) wanted.push_back(ToCompare(keys, guard));
     // One compare more is the fence.
     const bool fits = !groups.empty() &&

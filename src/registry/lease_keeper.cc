@@ -65,11 +65,11 @@ void LeaseKeeper::Grant() {
 }
 
 void LeaseKeeper::Renew() {
-  store_->LeaseKeepAlive(lease_,
-                         [this, alive = std::weak_ptr(alive_)](absl::StatusOr<absl::Duration> ttl) {
-                           if (alive.expired() || released_) return;
-                           OnRenewed(ttl);
-                         });
+  store_->LeaseKeepAlive(
+      lease_, [this, alive = std::weak_ptr(alive_)](const absl::StatusOr<absl::Duration>& ttl) {
+        if (alive.expired() || released_) return;
+        OnRenewed(ttl);
+      });
 }
 
 void LeaseKeeper::OnRenewed(const absl::StatusOr<absl::Duration>& ttl) {
