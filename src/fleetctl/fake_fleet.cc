@@ -155,6 +155,7 @@ FakeResponse FakeFleet::Watch() {
     return {.chunks = {{": nothing yet\n\n"}}};
   }
   std::vector<std::string> chunks;
+  chunks.reserve(units.size() + states.size() + 1);
   for (const auto& [name, unit] : units) chunks.push_back(Event("unit", unit));
   for (const json& state : states) chunks.push_back(Event("state", state));
   chunks.push_back(Event("sync", {{"revision", kRevision}}));

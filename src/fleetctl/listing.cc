@@ -79,6 +79,7 @@ std::string Render(Session& session, const Listing& listing, const View& view,
   }
   if (view.format == "json" || view.format == "yaml") {
     std::vector<std::string> entities;
+    entities.reserve(rows.size());
     for (const Row& row : rows) entities.push_back(row.json);
     return RenderEntities(entities, view.format, true);
   }
@@ -89,6 +90,7 @@ std::string Render(Session& session, const Listing& listing, const View& view,
   Table table(std::move(header));
   for (const Row& row : rows) {
     std::vector<std::string> cells;
+    cells.reserve(view.columns.size());
     for (const size_t column : view.columns) cells.push_back(row.cells[column]);
     table.Add(std::move(cells));
   }

@@ -125,6 +125,7 @@ std::string MachineLabel(std::string_view id, std::string_view ip, bool full) {
 
 std::string MetadataLabel(const std::map<std::string, std::string>& metadata) {
   std::vector<std::string> pairs;
+  pairs.reserve(metadata.size());
   for (const auto& [key, value] : metadata) pairs.push_back(Cat(key, "=", value));
   return Join(pairs, ",");
 }

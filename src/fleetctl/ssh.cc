@@ -111,8 +111,7 @@ std::string KnownHostsName(const std::map<std::string, std::string>& settings,
     const auto it = settings.find(key);
     return it == settings.end() ? std::string() : it->second;
   };
-  if (const std::string alias = get("hostkeyalias"); !alias.empty() && alias != "none")
-    return alias;
+  if (std::string alias = get("hostkeyalias"); !alias.empty() && alias != "none") return alias;
   const std::string name = get("hostname").empty() ? host : get("hostname");
   const std::string port = get("port");
   return port.empty() || port == "22" ? name : Cat("[", name, "]:", port);

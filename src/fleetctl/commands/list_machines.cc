@@ -13,6 +13,7 @@ absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_jso
   std::sort(machines.begin(), machines.end(),
             [](const auto& a, const auto& b) { return a.id < b.id; });
   std::vector<Row> rows;
+  rows.reserve(machines.size());
   for (client::Machine& machine : machines) {
     rows.push_back(
         {.cells = {ShortId(machine.id, full), machine.primary_ip, MetadataLabel(machine.metadata),

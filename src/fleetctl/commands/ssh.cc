@@ -19,8 +19,8 @@ absl::StatusOr<std::string> MachineOfUnitNamed(Session& session, const std::stri
 
 // A unit, a machine id or an unambiguous prefix of one.
 absl::StatusOr<std::string> MachineOfTarget(Session& session, const std::string& target) {
-  const auto unit = MachineOfUnitNamed(session, target);
-  const auto machine = FindMachineId(session, target);
+  auto unit = MachineOfUnitNamed(session, target);
+  auto machine = FindMachineId(session, target);
   if (absl::IsNotFound(unit.status()) && absl::IsNotFound(machine.status()))
     return absl::NotFoundError(Cat("neither a unit nor a machine is named ", target));
   if (absl::IsNotFound(unit.status())) return machine;
