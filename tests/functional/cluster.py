@@ -45,7 +45,8 @@ def wait_for(condition, what, seconds=30):
 class Cluster:
     """A lab that is up. Machines are named m1, m2, …; `ctl` is fleetctl on the host, over TCP."""
 
-    def __init__(self, machines=3, ttl=3, etcd="1", metadata=(), conf=(), fleet=True):
+    def __init__(self, machines=3, ttl=3, etcd="1", metadata=(), conf=(), fleet=True,
+                 containers=()):
         self.name = f"fn-{secrets.token_hex(4)}"
         self.files = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self.ttl = ttl
@@ -56,6 +57,7 @@ class Cluster:
             options += ["--metadata", entry]
         for line in conf:
             options += ["--conf", line]
+        options += [word for engine in containers for word in ("--containers", engine)]
         done = subprocess.run([LAB, "up", "--name", self.name, *options], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300,
                               check=False)
