@@ -1,8 +1,11 @@
 """A lab with fleet in it, as tests see it: machines by name, fleetctl, and waiting for conditions."""
 import base64
+import contextlib
 import json
 import os
 import secrets
+import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -45,7 +48,9 @@ def wait_for(condition, what, seconds=30):
 class Cluster:
     """A lab that is up. Machines are named m1, m2, …; `ctl` is fleetctl on the host, over TCP."""
 
-    def __init__(self, machines=3, ttl=3, etcd="1", metadata=(), conf=(), fleet=True,
+    MACHINES = 3  # unless it is told
+
+    def __init__(self, machines=MACHINES, ttl=3, etcd="1", metadata=(), conf=(), fleet=True,
                  containers=()):
         self.name = f"fn-{secrets.token_hex(4)}"
         self.files = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
@@ -197,13 +202,38 @@ class Cluster:
         return self.run(machine, "systemctl", "is-active", name, status=None).strip() == "active"
 
     def keys(self, prefix="/fleet/"):
-        """{key: (create revision, mod revision)} in etcd."""
+        """{key: (create revision, mod revision)} in the registry."""
+        if "ETCDCTL_ENDPOINTS" not in self.env:
+            return self.embedded_keys(prefix)
         out = subprocess.run(["etcdctl", "get", prefix, "--prefix", "--keys-only", "-w", "json"],
                              env=self.env, text=True, capture_output=True, check=True,
                              timeout=60).stdout
         return {base64.b64decode(entry["key"]).decode():
                 (entry["create_revision"], entry["mod_revision"])
                 for entry in json.loads(out).get("kvs", [])}
+
+    def embedded_keys(self, prefix):
+        """The same of m1's own registry: from a copy, because fleetd has the file for itself."""
+        folder = Path(json.loads(self.lab("status", "-o", "json"))["machines"][0]["root"],
+                      "var/lib/fleet")
+        names = ("registry.db", "registry.db-wal")
+
+        def times():
+            return [(folder / name).stat().st_mtime_ns for name in names
+                    if (folder / name).exists()]
+        with tempfile.TemporaryDirectory() as copy:
+            def copied():
+                before = times()
+                for name in names:
+                    if (folder / name).exists():
+                        shutil.copy(folder / name, copy)
+                return before == times()
+            wait_for(copied, "a copy of the registry that is not written to")
+            with contextlib.closing(sqlite3.connect(Path(copy, names[0]))) as database:
+                rows = database.execute("SELECT v.key, v.create_revision, v.mod_revision FROM live "
+                                        "JOIN version v USING (id)").fetchall()
+        return {bytes(key).decode(): revisions for key, *revisions in rows
+                if bytes(key).startswith(prefix.encode())}
 
     def created(self, prefix):
         """{key: create revision}: the same as long as the key was there all the time."""

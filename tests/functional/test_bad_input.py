@@ -79,6 +79,7 @@ def test_a_unit_that_systemd_refuses_fails_with_its_reason(lab):
     assert "/does/not/exist" in lab.ctl("start", "ghost", status=1).stderr
 
 
+@pytest.mark.etcd
 def test_an_unreachable_etcd_is_told_and_nothing_is_done_later(lab):
     lab.start("before.service")
     lab.lab("etcd", "stop")

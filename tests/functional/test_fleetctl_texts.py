@@ -50,6 +50,7 @@ def test_start_replace_restarts_the_unit_in_place_with_the_new_text(lab):
     assert "V=2" in lab.shell(machine, "cat /run/fleet/units/roll.service")
 
 
+@pytest.mark.machines(2)
 def test_start_replace_moves_the_unit_where_its_new_text_allows_it(lab):
     machine = lab.start("move.service", service("Environment=V=1"))
     other = next(name for name in lab.machines if name != machine)

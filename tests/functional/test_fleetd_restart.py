@@ -19,10 +19,11 @@ def populate(lab):
     for name, content in files.items():
         lab.file(name, content)
     lab.ctl("submit", "inst@.service")
-    lab.ctl("start", *(name for name in files if "@" not in name), "inst@1", "inst@2", "inst@3")
+    instances = [f"inst@{i + 1}" for i in range(len(lab.machines))]
+    lab.ctl("start", *(name for name in files if "@" not in name), *instances)
     wait_for(lambda: lab.active("every.service") == lab.machines, "the global unit")
     runs = lab.runs()
-    assert len(runs) == 11 and all(run["ActiveState"] == "active" for run in runs.values())
+    assert len(runs) == 5 + 2 * len(lab.machines) and all(run["ActiveState"] == "active" for run in runs.values())
     return runs
 
 
@@ -54,7 +55,7 @@ def test_units_keep_running_when_fleetd_is_started_again(lab, command):
     for machine in lab.machines:
         restarted(lab, machine, *command)
         assert lab.runs() == runs
-    assert_works(lab, "m2")
+    assert_works(lab, lab.machines[-1])
     assert lab.runs() == runs
     assert lab.created("/fleet/machines/") == members, "a machine left and joined again"
     assert {key: lab.keys("/fleet/assignments/").get(key) for key in assignments} == assignments
@@ -68,6 +69,7 @@ def test_units_that_are_stopped_or_changed_meanwhile_are_told_afterwards(lab):
              lambda: f"{lab.states('ends.service')}")
 
 
+@pytest.mark.machines(3)
 def test_stop_moves_the_units_away_and_start_brings_the_machine_back(lab):
     lab.file("pinned.service", service(fleet=[f"MachineID={lab.id['m2']}"]))
     names = [lab.file(f"u{i}.service") for i in range(6)]
@@ -118,15 +120,18 @@ def check_etcd_outage(lab, rounds):
             for machine in lab.machines} == pids
 
 
+@pytest.mark.etcd
 def test_an_etcd_that_is_away_for_longer_than_the_ttl_stops_and_moves_nothing(lab):
     check_etcd_outage(lab, 3)
 
 
+@pytest.mark.etcd
 @pytest.mark.long
 def test_an_etcd_that_is_away_for_a_minute_stops_and_moves_nothing(lab):
     check_etcd_outage(lab, 20)
 
 
+@pytest.mark.etcd
 def test_units_keep_running_when_fleetd_restarts_while_etcd_is_away(lab):
     runs = populate(lab)
     lab.lab("etcd", "stop")
@@ -143,6 +148,7 @@ def test_units_keep_running_when_fleetd_restarts_while_etcd_is_away(lab):
     assert lab.runs() == runs
 
 
+@pytest.mark.etcd
 def test_stop_while_etcd_is_away_stops_the_units_and_ends(lab):
     lab.file("local.service", service(fleet=[f"MachineID={lab.id['m3']}"]))
     lab.ctl("start", "local")

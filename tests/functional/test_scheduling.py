@@ -14,12 +14,14 @@ def refused(lab, name, *lines):
     return lab.ctl("start", name, status=6).stderr
 
 
+@pytest.mark.machines(3)
 def test_units_are_spread_evenly(lab):
     names = [lab.file(f"even{i}.service") for i in range(9)]
     lab.ctl("start", *names)
     assert collections.Counter(map(lab.where, names)) == {"m1": 3, "m2": 3, "m3": 3}
 
 
+@pytest.mark.machines(3)
 def test_a_unit_goes_to_the_least_loaded_machine(lab):
     for i, machine in enumerate(["m1", "m1", "m3"]):
         lab.start(f"load{i}.service", service(fleet=[f"MachineID={lab.id[machine]}"]))
@@ -35,6 +37,7 @@ def test_machine_id(lab):
     assert "MachineID" in refused(lab, "prefix.service", f"MachineID={prefix}")
 
 
+@pytest.mark.machines(3)
 @pytest.mark.parametrize("lines, allowed", [
     (["MachineMetadata=zone=a"], {"m1"}),
     (["MachineMetadata=zone=b"], {"m2", "m3"}),
@@ -76,6 +79,7 @@ def test_machine_of_in_a_circle_is_refused_with_the_circle(lab):
     assert list(lab.units()) == ["hen.service"]
 
 
+@pytest.mark.machines(3)
 @pytest.mark.parametrize("key", ["Conflicts", "X-Conflicts"])
 def test_a_unit_that_conflicts_goes_to_another_machine(lab, key):
     units = {f"mysql.{i}.service": service(fleet=[f"{key}=mysql*.service"]) for i in range(3)}
@@ -94,13 +98,14 @@ def test_conflicts_hold_whichever_unit_declares_them(lab):
 
 
 def test_a_unit_that_waits_because_of_a_conflict_starts_when_it_is_gone(lab):
-    pin = f"MachineID={lab.id['m2']}"
+    pin = f"MachineID={lab.id['m1']}"
     lab.start("first.service", service(fleet=[pin]))
     refused(lab, "second.service", pin, "Conflicts=first.service")
     lab.ctl("destroy", "first")
-    assert lab.wait_where("second.service") == "m2"
+    assert lab.wait_where("second.service") == "m1"
 
 
+@pytest.mark.machines(3)
 def test_a_global_unit_runs_on_every_machine_that_its_metadata_allow(lab):
     lab.file("every.service", service(fleet=["Global=true"]))
     lab.file("ssd.service", service(fleet=["Global=true", "MachineMetadata=disk=ssd"]))
@@ -116,6 +121,7 @@ def test_a_global_unit_runs_on_every_machine_that_its_metadata_allow(lab):
     wait_for(lambda: lab.states("every.service") == {}, "unload")
 
 
+@pytest.mark.machines(3)
 def test_a_global_unit_goes_round_the_machines_of_what_it_conflicts_with(lab):
     lab.start("alone.service", service(fleet=[f"MachineID={lab.id['m2']}"]))
     lab.file("shy.service", service(fleet=["Global=true", "Conflicts=alone.service"]))
@@ -131,6 +137,7 @@ def test_global_with_a_key_it_may_not_have_is_refused(lab, key):
     assert lab.units() == {}
 
 
+@pytest.mark.machines(3)
 def test_instances_take_the_text_of_their_template_with_specifiers_in_it(lab):
     lab.file("web@.service", service("ExecStart=/bin/sh -c 'echo I am %i of %p; exec sleep 1d'",
                                      fleet=["Conflicts=%p@*.service"]))
@@ -143,6 +150,7 @@ def test_instances_take_the_text_of_their_template_with_specifiers_in_it(lab):
     assert "web@" in lab.ctl("start", "web@4", status=6).stderr
 
 
+@pytest.mark.machines(3)
 def test_a_specifier_can_name_the_unit_to_follow(lab):
     lab.file("app@.service")
     lab.file("side@.service", service(fleet=["MachineOf=app@%i.service"]))
