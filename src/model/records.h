@@ -29,6 +29,8 @@ struct UnitRecord {
   std::string content_hash;
   int64_t restarts = 0;  // counts the restarts asked for; each is a new generation
   std::string refusal;   // why the engine has not placed it; empty otherwise
+  // Not placed yet: the machine reserved for it, where another unit is being moved away for it.
+  std::string nominated_machine;
   std::string unknown;
 
   bool operator==(const UnitRecord&) const = default;

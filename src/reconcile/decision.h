@@ -51,6 +51,7 @@ using Write = std::variant<PutAssignment, DeleteAssignment, PutUnit>;
 struct Decision {
   uint64_t id = 0;
   std::string unit;
+  std::string other_unit;  // that it writes too, as when one takes the other's machine; or empty
   std::vector<Guard> guards;
   std::vector<Write> writes;
   EventEntry event;

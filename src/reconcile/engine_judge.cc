@@ -23,6 +23,17 @@ bool HasUnreadableRecord(const ClusterView& view, const std::string& unit) {
                      [&](const auto& entry) { return entry.first.ends_with(tail); });
 }
 
+// What the engine has noted about a unit that is not placed.
+bool HasNotes(const UnitRecord& record) {
+  return !record.refusal.empty() || !record.nominated_machine.empty();
+}
+
+UnitRecord WithoutNotes(UnitRecord record) {
+  record.refusal.clear();
+  record.nominated_machine.clear();
+  return record;
+}
+
 bool IsTemplate(const std::string& unit) {
   const auto name = UnitName::Parse(unit);
   return name.ok() && name->is_template();
@@ -33,6 +44,7 @@ bool IsTemplate(const std::string& unit) {
 void EngineReconciler::Judge(const std::string& unit, std::vector<Decision>& decisions) {
   if (in_flight_.contains(unit) || HasUnreadableRecord(*view_, unit)) return;
   waiting_.erase(unit);
+  replacing_.erase(unit);
   const auto* record = view_->units.Find(unit);
   if (record == nullptr || record->value.desired == DesiredState::kInactive || IsTemplate(unit)) {
     JudgeUnwanted(unit, record, decisions);
@@ -76,12 +88,10 @@ void EngineReconciler::JudgeUnwanted(const std::string& unit, const Stored<UnitR
 
 void EngineReconciler::ClearRefusal(const std::string& unit, const Stored<UnitRecord>& record,
                                     const std::string& reason, std::vector<Decision>& decisions) {
-  if (record.value.refusal.empty()) return;
+  if (!HasNotes(record.value)) return;
   Decision decision = Begin(unit, {"cleared", unit, "", reason});
   GuardUnit(decision, unit);
-  UnitRecord cleared = record.value;
-  cleared.refusal.clear();
-  decision.writes.emplace_back(PutUnit{unit, std::move(cleared)});
+  decision.writes.emplace_back(PutUnit{unit, WithoutNotes(record.value)});
   Emit(std::move(decision), decisions);
 }
 
@@ -239,15 +249,25 @@ void EngineReconciler::JudgeUnassigned(const std::string& unit, const Stored<Uni
     if (!assignment.next_machine.empty()) reserved = assignment.next_machine;
   }
   if (FollowsOneInFlight(requirements)) return;
+  Replacement replacement;
+  if (tombstones.empty()) {  // Replaces holds for the first placement only
+    replacement = JudgeReplacer(unit, record, requirements, decisions);
+    if (replacement.is_decided) return;
+  }
   scheduler::Choice choice;
-  if (!reserved.empty() &&
-      occupancy_.scheduler().RulesOut(unit, requirements, reserved, /*newcomer=*/true).empty()) {
+  if (!replacement.machine.empty()) {
+    choice.machine = replacement.machine;
+  } else if (!reserved.empty() && occupancy_.scheduler()
+                                      .RulesOut(unit, requirements, reserved, /*newcomer=*/true)
+                                      .empty()) {
     choice.machine = reserved;
   } else {
     choice = occupancy_.scheduler().Choose(unit, requirements);
   }
-  Decision decision =
-      Begin(unit, {"placed", unit, choice.machine.value_or(""), "least loaded eligible machine"});
+  std::string reason = replacement.machine.empty() ? "least loaded eligible machine"
+                                                   : "the unit that it replaces has left it";
+  if (!replacement.note.empty()) reason += "; " + replacement.note;
+  Decision decision = Begin(unit, {"placed", unit, choice.machine.value_or(""), std::move(reason)});
   GuardUnit(decision, unit);
   for (const Placed& tombstone : tombstones) {
     if (choice.machine == tombstone.machine) {
@@ -285,7 +305,7 @@ void EngineReconciler::JudgeUnassigned(const std::string& unit, const Stored<Uni
 void EngineReconciler::JudgeGlobal(const std::string& unit, const Stored<UnitRecord>& record,
                                    const Requirements& requirements,
                                    std::vector<Decision>& decisions) {
-  if (!record.value.refusal.empty()) {
+  if (HasNotes(record.value)) {
     // One write of the unit's record; the machines follow once it is in the view.
     ClearRefusal(unit, record, "it is global", decisions);
     return;
@@ -355,7 +375,7 @@ void EngineReconciler::UpdateInPlace(const std::string& unit, const UnitRecord& 
     updated.generation = view_->revision;
   }
   const bool changed = updated != live.stored->value;
-  if (!changed && record.refusal.empty()) return;
+  if (!changed && !HasNotes(record)) return;
   Decision decision = Begin(unit, {changed ? "updated" : "placed", unit, live.machine,
                                    changed ? reason : "its machine is back"});
   GuardUnit(decision, unit);
@@ -367,21 +387,17 @@ void EngineReconciler::UpdateInPlace(const std::string& unit, const UnitRecord& 
                                }()});
     decision.writes.emplace_back(PutAssignment{unit, live.machine, std::move(updated)});
   }
-  if (!record.refusal.empty()) {
-    UnitRecord cleared = record;
-    cleared.refusal.clear();
-    decision.writes.emplace_back(PutUnit{unit, std::move(cleared)});
-  }
+  if (HasNotes(record)) decision.writes.emplace_back(PutUnit{unit, WithoutNotes(record)});
   Emit(std::move(decision), decisions);
 }
 
 void EngineReconciler::Refuse(const std::string& unit, const Stored<UnitRecord>& record,
                               const std::string& reason, std::vector<Decision>& decisions) {
   waiting_.insert(unit);
-  if (record.value.refusal == reason) return;
+  if (record.value.refusal == reason && record.value.nominated_machine.empty()) return;
   Decision decision = Begin(unit, {"refused", unit, "", reason});
   GuardUnit(decision, unit);
-  UnitRecord refused = record.value;
+  UnitRecord refused = WithoutNotes(record.value);
   refused.refusal = reason;
   decision.writes.emplace_back(PutUnit{unit, std::move(refused)});
   Emit(std::move(decision), decisions);
@@ -438,8 +454,10 @@ Decision EngineReconciler::Begin(const std::string& unit, EventEntry event) {
 }
 
 void EngineReconciler::Emit(Decision decision, std::vector<Decision>& decisions) {
-  in_flight_[decision.unit].undecided.insert(decision.id);
-  unit_of_decision_.emplace(decision.id, decision.unit);
+  std::vector<std::string> units = {decision.unit};
+  if (!decision.other_unit.empty()) units.push_back(decision.other_unit);
+  for (const std::string& unit : units) in_flight_[unit].undecided.insert(decision.id);
+  units_of_decision_.emplace(decision.id, std::move(units));
   if (occupancy_.Anticipate(*view_, decision)) dirty_.insert(waiting_.begin(), waiting_.end());
   decisions.push_back(std::move(decision));
 }
@@ -490,10 +508,7 @@ void EngineReconciler::PutNewAssignment(Decision& decision, const UnitRecord& re
                                                         .content_hash = record.content_hash,
                                                         .state = StateFor(record.desired),
                                                         .restarts = record.restarts}});
-  if (record.refusal.empty()) return;
-  UnitRecord cleared = record;
-  cleared.refusal.clear();
-  decision.writes.emplace_back(PutUnit{decision.unit, std::move(cleared)});
+  if (HasNotes(record)) decision.writes.emplace_back(PutUnit{decision.unit, WithoutNotes(record)});
 }
 
 void EngineReconciler::PutTombstone(Decision& decision, const Placed& live,

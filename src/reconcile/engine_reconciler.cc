@@ -67,6 +67,7 @@ void EngineReconciler::SyncUnit(const std::string& unit) {
   if (occupancy_.SyncUnit(*view_, unit)) dirty_.insert(waiting_.begin(), waiting_.end());
   const auto& followers = occupancy_.FollowersOf(unit);
   dirty_.insert(followers.begin(), followers.end());
+  dirty_.insert(replacing_.begin(), replacing_.end());
 }
 
 void EngineReconciler::LandInFlight() {
@@ -92,17 +93,19 @@ void EngineReconciler::OnRejected(uint64_t decision, int64_t revision) {
 void EngineReconciler::OnFailed(uint64_t decision) { Resolve(decision, 0); }
 
 void EngineReconciler::Resolve(uint64_t decision, int64_t until_revision) {
-  const auto node = unit_of_decision_.extract(decision);
+  const auto node = units_of_decision_.extract(decision);
   if (node.empty()) return;
-  const auto it = in_flight_.find(node.mapped());
-  if (it == in_flight_.end()) return;
-  it->second.undecided.erase(decision);
-  it->second.until_revision = std::max(it->second.until_revision, until_revision);
+  for (const std::string& unit : node.mapped()) {
+    const auto it = in_flight_.find(unit);
+    if (it == in_flight_.end()) continue;
+    it->second.undecided.erase(decision);
+    it->second.until_revision = std::max(it->second.until_revision, until_revision);
+  }
   LandInFlight();
 }
 
 void EngineReconciler::ForgetInFlight() {
-  unit_of_decision_.clear();
+  units_of_decision_.clear();
   for (const auto& [unit, in_flight] : std::exchange(in_flight_, {})) MarkUnit(unit);
 }
 

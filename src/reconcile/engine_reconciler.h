@@ -71,6 +71,25 @@ class EngineReconciler {
   void LandInFlight();
   void Resolve(uint64_t decision, int64_t until_revision);
 
+  // engine_replace.cc
+  struct Replacement {
+    bool is_decided = false;  // nothing is left to decide about the replacer in this turn
+    std::string machine;      // where it goes now; empty: as if Replaces were absent
+    std::string note;         // why Replaces has no effect; empty if it has, or matches nothing
+  };
+  struct Placed;
+  Replacement JudgeReplacer(const std::string& unit, const Stored<UnitRecord>& record,
+                            const Requirements& requirements, std::vector<Decision>& decisions);
+  Replacement JudgeNominated(const std::string& unit, const UnitRecord& record,
+                             const Requirements& requirements);
+  bool TakesMachineOf(const std::string& victim, const std::string& unit,
+                      const Stored<UnitRecord>& record, const Requirements& requirements,
+                      std::vector<Decision>& decisions);
+  std::vector<std::string> UnitsMatching(const std::vector<std::string>& globs) const;
+  std::string CircleOfReplacers(const std::string& unit, const Requirements& requirements);
+  bool IsBeingMoved(const std::string& unit) const;
+  bool IsPlaced(const std::string& unit) const;
+
   // engine_judge.cc
   struct Placed {
     std::string machine;
@@ -120,9 +139,10 @@ class EngineReconciler {
   ClusterViewPtr view_;
   Occupancy occupancy_;
   std::set<std::string> dirty_;
-  std::set<std::string> waiting_;  // refused ones: judged again whenever room may have come up
+  std::set<std::string> replacing_;  // whose turn comes once the unit they replace has moved
+  std::set<std::string> waiting_;    // refused ones: judged again whenever room may have come up
   std::map<std::string, InFlight> in_flight_;
-  absl::flat_hash_map<uint64_t, std::string> unit_of_decision_;
+  absl::flat_hash_map<uint64_t, std::vector<std::string>> units_of_decision_;
   uint64_t last_decision_ = 0;
   std::set<std::string> seen_machines_;  // present in some view that this engine has had
   absl::Time leading_since_ = absl::InfinitePast();

@@ -75,9 +75,11 @@ void Occupancy::NoteRelations(const std::string& unit, const Requirements* requi
     }
   }
   globals_.erase(unit);
+  replacers_.erase(unit);
   if (requirements == nullptr) return;
   for (const std::string& parent : requirements->machine_of) followers_[parent].insert(unit);
   if (requirements->global) globals_.insert(unit);
+  if (!requirements->replaces.empty()) replacers_.insert(unit);
 }
 
 void Occupancy::SyncMachine(const ClusterView& view, const std::string& machine) {
@@ -119,6 +121,9 @@ bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
       places[assignment.next_machine] = scheduler::Hold::kRuns;
     }
   }
+  if (record != nullptr && !record->value.nominated_machine.empty()) {
+    places[record->value.nominated_machine] = scheduler::Hold::kRuns;
+  }
   if (record == nullptr && places.empty()) {
     const bool left = SetPlaces(unit, nullptr, {});
     NoteRelations(unit, nullptr);
@@ -129,24 +134,52 @@ bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
 }
 
 bool Occupancy::Anticipate(const ClusterView& view, const Decision& decision) {
-  Places places = places_[decision.unit];
+  const bool left = AnticipateUnit(view, decision.unit, decision.writes);
+  if (decision.other_unit.empty()) return left;
+  return AnticipateUnit(view, decision.other_unit, decision.writes) || left;
+}
+
+bool Occupancy::AnticipateUnit(const ClusterView& view, const std::string& unit,
+                               const std::vector<Write>& writes) {
+  Places places = places_[unit];
   std::string content_hash;
-  const auto* record = view.units.Find(decision.unit);
+  const auto* record = view.units.Find(unit);
   if (record != nullptr) content_hash = record->value.content_hash;
-  for (const Write& write : decision.writes) {
-    if (const auto* put = std::get_if<PutAssignment>(&write)) {
+  // Reservations first: an assignment there stands for itself.
+  for (const Write& write : writes) {
+    const auto* put = std::get_if<PutUnit>(&write);
+    if (put == nullptr || put->unit != unit) continue;
+    if (record != nullptr) places.erase(record->value.nominated_machine);
+    const std::string& nominated = put->record.nominated_machine;
+    if (!nominated.empty()) places[nominated] = scheduler::Hold::kRuns;
+  }
+  for (const Write& write : writes) {
+    if (const auto* put = std::get_if<PutAssignment>(&write); put != nullptr && put->unit == unit) {
       const bool gone = put->assignment.state == AssignmentState::kGone;
       places[put->machine] = gone ? scheduler::Hold::kLeaves : scheduler::Hold::kRuns;
       if (!put->assignment.next_machine.empty()) {
         places[put->assignment.next_machine] = scheduler::Hold::kRuns;
       }
       if (content_hash.empty()) content_hash = put->assignment.content_hash;
-    } else if (const auto* removed = std::get_if<DeleteAssignment>(&write)) {
+    } else if (const auto* removed = std::get_if<DeleteAssignment>(&write);
+               removed != nullptr && removed->unit == unit) {
       places.erase(removed->machine);
     }
   }
-  return SetPlaces(decision.unit, RequirementsOrNone(view, decision.unit, content_hash),
-                   std::move(places));
+  return SetPlaces(unit, RequirementsOrNone(view, unit, content_hash), std::move(places));
+}
+
+std::string Occupancy::RulesOutWithout(const std::string& leaving, const std::string& unit,
+                                       const Requirements& requirements,
+                                       const std::string& machine) {
+  const auto places = places_.find(leaving);
+  const bool is_there = places != places_.end() && places->second.contains(machine);
+  if (is_there) scheduler_.Unplace(leaving, machine);
+  std::string why = scheduler_.RulesOut(unit, requirements, machine, /*newcomer=*/true);
+  if (is_there) {
+    scheduler_.Place(leaving, placed_with_[leaving], machine, places->second.at(machine));
+  }
+  return why;
 }
 
 bool Occupancy::SetPlaces(const std::string& unit, const scheduler::RequirementsPtr& requirements,

@@ -36,11 +36,18 @@ class Occupancy {
   // The same, as if the decision had been committed already.
   bool Anticipate(const ClusterView& view, const Decision& decision);
 
+  // What would rule the unit out on this machine, as Scheduler::RulesOut() says it, if `leaving`
+  // did not occupy it any more.
+  std::string RulesOutWithout(const std::string& leaving, const std::string& unit,
+                              const Requirements& requirements, const std::string& machine);
+
   // Units that occupy this machine, present or not.
   const std::set<std::string>& UnitsOn(const std::string& machine) const;
 
   // Units whose MachineOf names this one.
   const std::set<std::string>& FollowersOf(const std::string& unit) const;
+  // Units with Replaces.
+  const std::set<std::string>& replacers() const { return replacers_; }
   bool IsGlobal(const std::string& unit) const { return globals_.contains(unit); }
   const std::set<std::string>& globals() const { return globals_; }
 
@@ -54,6 +61,8 @@ class Occupancy {
   scheduler::RequirementsPtr RequirementsOrNone(const ClusterView& view, const std::string& unit,
                                                 const std::string& content_hash);
   void NoteRelations(const std::string& unit, const Requirements* requirements);
+  bool AnticipateUnit(const ClusterView& view, const std::string& unit,
+                      const std::vector<Write>& writes);
   bool SetPlaces(const std::string& unit, const scheduler::RequirementsPtr& requirements,
                  Places places);
 
@@ -64,6 +73,7 @@ class Occupancy {
   absl::flat_hash_map<std::string, std::set<std::string>> units_on_;
   absl::flat_hash_map<std::string, std::set<std::string>> followers_;
   std::set<std::string> globals_;
+  std::set<std::string> replacers_;
 };
 
 // True if the machine has reported that exactly this assignment has ended on it.

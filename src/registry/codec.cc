@@ -50,6 +50,7 @@ std::string Encode(const UnitRecord& record) {
   message.set_content_hash(record.content_hash);
   message.set_restarts(record.restarts);
   message.set_refusal(record.refusal);
+  message.set_nominated_machine(record.nominated_machine);
   return Serialize(message, record.unknown);
 }
 
@@ -63,6 +64,7 @@ absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
                     .content_hash = message.content_hash(),
                     .restarts = message.restarts(),
                     .refusal = message.refusal(),
+                    .nominated_machine = message.nominated_machine(),
                     .unknown = UnknownFields(message)};
 }
 

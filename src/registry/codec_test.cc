@@ -12,7 +12,8 @@ TEST(Codec, EveryFieldOfAUnitSurvives) {
                           .desired = DesiredState::kLaunched,
                           .content_hash = "h",
                           .restarts = 3,
-                          .refusal = "no machine"};
+                          .refusal = "no machine",
+                          .nominated_machine = "m"};
   EXPECT_EQ(*DecodeUnit(Encode(record)), record);
 }
 
