@@ -96,6 +96,12 @@ def _up(verb):
     verb.add_argument("--machines", type=int, default=3, metavar="N", help="default: 3")
     verb.add_argument("--etcd", choices=("1", "3", "none"), default="1",
                       help="members, or none: one machine with the embedded registry")
+    verb.add_argument("--etcd-tls", action="store_true",
+                      help="etcd asks for TLS with client certificates")
+    verb.add_argument("--etcd-auth", default="", metavar="USER:PASSWORD",
+                      help="etcd asks for a login; the user may touch fleet's keys only")
+    verb.add_argument("--etcd-token-ttl", type=int, metavar="SECONDS",
+                      help="how long a login lasts (with --etcd-auth)")
     verb.add_argument("--ttl", metavar="SECONDS", help="agent_ttl")
     verb.add_argument("--metadata", action="append", default=[], metavar="M:KEY=VALUE,…",
                       help="a machine's metadata; repeatable")
@@ -128,6 +134,7 @@ def _do_up(options):
     lifecycle.up(lab, {
         "machines": _machine_count(options),
         "etcd": 0 if options.etcd == "none" else int(options.etcd),
+        **_etcd_security(options),
         "ttl": _ttl(options.ttl),
         "metadata": _metadata(lab, options),
         "conf": _conf(options.conf),
@@ -151,6 +158,23 @@ def _machine_count(options):
         raise LabError("--etcd none: without etcd a machine is a cluster of its own; "
                        "use --machines 1", 2)
     return options.machines
+
+
+def _etcd_security(options):
+    if options.etcd == "none" and (options.etcd_tls or options.etcd_auth):
+        raise LabError("--etcd-tls and --etcd-auth: there is no etcd (--etcd none)", 2)
+    user, _, password = options.etcd_auth.partition(":")
+    if options.etcd_auth and (not user or not password or user == "root"):
+        raise LabError(f"--etcd-auth {options.etcd_auth}: USER:PASSWORD is wanted, and a user "
+                       "other than root", 2)
+    if options.etcd_token_ttl is not None:
+        if options.etcd_token_ttl < 1:
+            raise LabError(f"--etcd-token-ttl {options.etcd_token_ttl}: a number of seconds is "
+                           "wanted", 2)
+        if not options.etcd_auth:
+            raise LabError("--etcd-token-ttl: there are no logins without --etcd-auth", 2)
+    return {"etcd_tls": options.etcd_tls, "etcd_auth": options.etcd_auth,
+            "etcd_token_ttl": options.etcd_token_ttl}
 
 
 def _ttl(text):

@@ -2,12 +2,13 @@
 import json
 import os
 import signal
+import ssl
 import urllib.request
 
+from . import certificates, process
 from . import layout as names
-from . import process
 from .errors import LabError
-from .process import wait_until
+from .process import run, wait_until
 
 STOP_SECONDS = 2
 
@@ -21,7 +22,8 @@ class Member:
         self.number = number
         self.name = f"etcd{number}"
         self.host = names.address(state["subnet"], names.ETCD_HOSTS[number - 1])
-        self.endpoint = f"http://{self.host}:2379"
+        self.files = certificates.Files(layout)
+        self.endpoint = endpoint(state, number)
         self.peer = f"http://{self.host}:2380"
         self.data = os.path.join(layout.data, self.name)
         self.log = layout.path(f"{self.name}.log")
@@ -46,8 +48,20 @@ class Member:
             "--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer,
             "--initial-cluster", cluster, "--initial-cluster-token", self.layout.name,
             "--auto-compaction-mode=periodic", "--auto-compaction-retention=5m",
-            "--logger=zap", "--log-outputs=stderr",
+            "--logger=zap", "--log-outputs=stderr", *self._security(),
         ], self.pid_file, self.log)
+
+    def _security(self):
+        options = []
+        if self.state["etcd_tls"]:
+            options += ["--cert-file", self.files.server, "--key-file", self.files.server_key,
+                        "--client-cert-auth", "--trusted-ca-file", self.files.ca]
+        if self.state["etcd_auth"]:
+            options += ["--bcrypt-cost=4"]  # a login need not cost an attacker's time here
+        if self.state["etcd_token_ttl"]:
+            options += [f"--auth-token=jwt,sign-method=ES256,priv-key={self.files.token_key},"
+                        f"pub-key={self.files.token_public},ttl={self.state['etcd_token_ttl']}s"]
+        return options
 
     def signal(self, number):
         pid = self.pid()
@@ -56,27 +70,81 @@ class Member:
 
     def is_healthy(self):
         """It answers a read that needs a leader."""
-        return (_get(f"{self.endpoint}/health") or {}).get("health") == "true"
+        answer = self._get("/health")
+        return answer is not None and json.loads(answer).get("health") == "true"
 
     def is_serving(self):
-        return _get(f"{self.endpoint}/version") is not None
+        return self._get("/version") is not None
 
     def leads(self):
-        status = _get(f"{self.endpoint}/v3/maintenance/status", b"{}") or {}
-        own = status.get("header", {}).get("member_id")
-        return own is not None and own == status.get("leader")
+        # The metrics need no login.
+        return "\netcd_server_is_leader 1\n" in (self._get("/metrics") or "")
+
+    def _get(self, path):
+        """The text, or None if there is no answer."""
+        handlers = [_NO_PROXY]
+        try:
+            if self.state["etcd_tls"]:
+                context = ssl.create_default_context(cafile=self.files.ca)
+                context.load_cert_chain(self.files.client, self.files.client_key)
+                handlers.append(urllib.request.HTTPSHandler(context=context))
+            with urllib.request.build_opener(*handlers).open(self.endpoint + path,
+                                                             timeout=1) as answer:
+                return answer.read().decode()
+        except (OSError, ValueError):
+            return None
 
 
 # A proxy from the environment must not come between us and the bridge.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_NO_PROXY = urllib.request.ProxyHandler({})
 
 
-def _get(url, body=None):
-    try:
-        with _OPENER.open(url, body, timeout=1) as answer:
-            return json.load(answer)
-    except (OSError, ValueError):
-        return None
+def endpoint(state, number):
+    """Where clients reach a member."""
+    scheme = "https" if state["etcd_tls"] else "http"
+    return f"{scheme}://{names.address(state['subnet'], names.ETCD_HOSTS[number - 1])}:2379"
+
+
+def environment(layout, state):
+    """What lets etcdctl do everything."""
+    found = {"ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": ",".join(
+        member.endpoint for member in members(layout, state))}
+    if state["etcd_tls"]:
+        files = certificates.Files(layout)
+        found.update(ETCDCTL_CACERT=files.ca, ETCDCTL_CERT=files.client,
+                     ETCDCTL_KEY=files.client_key)
+    if state["etcd_auth"]:
+        found["ETCDCTL_USER"] = f"root:{password(state)}"
+    return found
+
+
+def password(state):
+    """Root's, and that of fleet's user."""
+    return state["etcd_auth"].partition(":")[2]
+
+
+def demand_login(layout, state):
+    """Makes the users: root, and fleet's own, who may do what he wants below fleet's prefix."""
+    user = state["etcd_auth"].partition(":")[0]
+    everything = environment(layout, state)
+    del everything["ETCDCTL_USER"]  # there are none yet
+
+    def etcdctl(*arguments):
+        run(["etcdctl", *arguments], env={**process.CLEAN_ENV, **everything})
+    etcdctl("user", "add", f"root:{password(state)}")
+    etcdctl("user", "grant-role", "root", "root")
+    etcdctl("role", "add", user)
+    etcdctl("role", "grant-permission", user, "--prefix=true", "readwrite", key_prefix(state))
+    etcdctl("user", "add", state["etcd_auth"])
+    etcdctl("user", "grant-role", user, user)
+    etcdctl("auth", "enable")
+
+
+def key_prefix(state):
+    """Where in etcd the lab's fleet has its keys."""
+    values = [line.partition("=")[2] for line in state["conf"]
+              if line.partition("=")[0].strip() == "etcd_key_prefix"]
+    return "/" + (values or ["fleet"])[-1].strip(" \"'/") + "/"
 
 
 def members(layout, state):

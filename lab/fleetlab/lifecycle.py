@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 
-from . import cgroup, containers, enter, etcd, keys, machine, network, process, rootfs, state
+from . import (certificates, cgroup, containers, enter, etcd, keys, machine, network, process,
+               rootfs, state)
 from . import layout as names
 from .errors import LabError
 from .parallel import in_parallel
@@ -62,6 +63,10 @@ def _check_host(wanted):
     tools = dict(_TOOLS)
     if wanted["etcd"]:
         tools["etcd"] = "etcd-server"
+    if wanted["etcd_tls"] or wanted["etcd_token_ttl"]:
+        tools["openssl"] = "openssl"
+    if wanted["etcd_auth"]:
+        tools["etcdctl"] = "etcd-client"
     missing = sorted({package for tool, package in tools.items()
                       if not shutil.which(tool, path=process.CLEAN_ENV["PATH"])})
     if missing:
@@ -93,6 +98,7 @@ def _build(layout, wanted, began):
     current["subnet"] = network.create_bridge(layout)
     state.save(layout, current)
     keys.create(layout, current)
+    certificates.create(layout, current)
     machines = all_machines(layout, current)
     for each in machines:
         machine.prepare(layout, current, each)
@@ -100,6 +106,9 @@ def _build(layout, wanted, began):
     for member in members:
         member.start()
     keys.start_agent(layout)
+    if current["etcd_auth"]:  # before the first fleetd comes
+        etcd.start(layout, current, members)
+        etcd.demand_login(layout, current)
     _say_after(began, f"booting {len(machines)} machines on {current['subnet']}")
     in_parallel(machines, lambda each: machine.start(layout, current, each))
     in_parallel(machines, lambda each: machine.wait_ready(layout, current, each))

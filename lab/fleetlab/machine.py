@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 
-from . import cgroup, containers, enter, network, process
+from . import certificates, cgroup, containers, enter, etcd, network, process
 from . import layout as names
 from .errors import LabError
 from .process import run, wait_until
@@ -43,27 +43,44 @@ def _files(layout, state, machine):
                         f"route add default via {names.address(subnet, names.GATEWAY_HOST)}\n")
     key = layout.path("ssh", f"{machine.name}.host_key")
     extra = {path: (text, 0o644) for path, text in containers.files(state["containers"]).items()}
+    if state["etcd_tls"]:
+        extra.update((path, (_read(source), 0o600))
+                     for path, source in _etcd_files(layout).values())
     return {
         **extra,
         "etc/machine-id": (machine.machine_id() + "\n", 0o444),
         "etc/hostname": (machine.name + "\n", 0o644),
         "etc/hosts": (hosts, 0o644),
         "etc/lab/network": (network_commands, 0o644),
-        "etc/fleet/fleet.conf": (configuration(state, machine), 0o644),
+        "etc/fleet/fleet.conf": (configuration(layout, state, machine),
+                                 0o600 if state["etcd_auth"] else 0o644),
         "etc/ssh/ssh_host_ed25519_key": (_read(key), 0o600),
         "etc/ssh/ssh_host_ed25519_key.pub": (_read(key + ".pub"), 0o644),
         "etc/ssh/authorized_keys.lab": (_read(layout.ssh_key + ".pub"), 0o644),
     }
 
 
-def configuration(state, machine):
+def _etcd_files(layout):
+    """The key of fleet.conf: where the file is in the machine, and which one it is."""
+    files = certificates.Files(layout)
+    return {"etcd_cafile": ("etc/fleet/etcd-ca.pem", files.ca),
+            "etcd_certfile": ("etc/fleet/etcd-client.pem", files.client),
+            "etcd_keyfile": ("etc/fleet/etcd-client-key.pem", files.client_key)}
+
+
+def configuration(layout, state, machine):
     """The machine's fleet.conf."""
     subnet = state["subnet"]
     lines = []
     if state["etcd"]:
-        servers = ",".join(f'"http://{names.address(subnet, host)}:2379"'
-                           for host in names.ETCD_HOSTS[:state["etcd"]])
+        servers = ",".join(f'"{etcd.endpoint(state, number + 1)}"'
+                           for number in range(state["etcd"]))
         lines.append(f"etcd_servers=[{servers}]")
+    if state["etcd_tls"]:
+        lines += [f"{key}=/{path}" for key, (path, _) in _etcd_files(layout).items()]
+    if state["etcd_auth"]:
+        user, _, password = state["etcd_auth"].partition(":")
+        lines += [f"etcd_username={user}", f"etcd_password={password}"]
     lines += [f"public_ip={machine.ip(subnet)}",
               f"listen=0.0.0.0:{names.API_PORT}",
               "listen_insecure=true"]

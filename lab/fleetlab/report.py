@@ -98,7 +98,6 @@ def variables(layout):
     """What makes fleetctl, etcdctl and ssh on the host talk to this lab."""
     current = state.require(layout)
     machines = lifecycle.all_machines(layout, current)
-    members = etcd.members(layout, current)
     found = {
         "FLEETLAB_NAME": layout.name,
         "FLEETCTL_ENDPOINT": ",".join(f"http://{m.ip(current['subnet'])}:{names.API_PORT}"
@@ -109,9 +108,8 @@ def variables(layout):
         "SSH_AUTH_SOCK": layout.agent_socket,
         "FLEETLAB_SSH_KEY": layout.ssh_key,
     }
-    if members:
-        found["ETCDCTL_API"] = "3"
-        found["ETCDCTL_ENDPOINTS"] = ",".join(m.endpoint for m in members)
+    if current["etcd"]:
+        found.update(etcd.environment(layout, current))
     return found, current["bin"]
 
 

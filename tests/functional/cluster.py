@@ -51,12 +51,13 @@ class Cluster:
     MACHINES = 3  # unless it is told
 
     def __init__(self, machines=MACHINES, ttl=3, etcd="1", metadata=(), conf=(), fleet=True,
-                 containers=()):
+                 containers=(), up=()):
+        """`up`: more options of `lab up`."""
         self.name = f"fn-{secrets.token_hex(4)}"
         self.files = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self.ttl = ttl
         options = ["--machines", str(machines), "--etcd", etcd, "--ttl", str(ttl),
-                   "--bin", str(BIN)]
+                   "--bin", str(BIN), *up]
         options += [] if fleet else ["--no-fleet"]
         for entry in metadata:
             options += ["--metadata", entry]
