@@ -1,10 +1,12 @@
 """The HTTP API as a program sees it: requests over TCP, unix sockets and TLS, whole or by the byte."""
-import base64
+import contextlib
 import json
 import re
 import socket
 import ssl
 import subprocess
+
+from cluster import wait_for
 
 PORT = 49153
 JSON = "application/json"
@@ -173,11 +175,6 @@ def unix_api_of(lab, machine="m1", path="/run/fleet.sock"):
     return Api(f"/proc/{pid}/root{path}")
 
 
-def token_fields(token):
-    """What a page token carries."""
-    return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).split(b"\0")
-
-
 def serves(api, path="/readyz"):
     """True if the API answers and its machine has joined."""
     try:
@@ -220,3 +217,53 @@ def client_tls(folder, certificate=None, authority="ca"):
         context.load_cert_chain(folder / f"{certificate}.pem", folder / f"{certificate}.key")
     return context
 
+
+
+# --- fleet.conf -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def configured(lab, *lines, machine="m1"):
+    """Adds lines to a machine's fleet.conf, with fleetd started anew before and after."""
+    conf = "/etc/fleet/fleet.conf"
+    lab.shell(machine, f"cp {conf} {conf}.kept")
+    try:
+        write(lab, conf, "\n".join(lines) + "\n", append=True, machine=machine)
+        restart(lab, machine)
+        yield unix_api_of(lab, machine)
+    finally:
+        lab.shell(machine, f"mv {conf}.kept {conf}")
+        restart(lab, machine)
+
+
+def write(lab, path, text, append=False, machine="m1"):
+    """Writes a file in a machine."""
+    sign = ">>" if append else ">"
+    lab.run(machine, "sh", "-c", f"mkdir -p $(dirname {path}) && cat {sign} {path}", input=text)
+
+
+def restart(lab, machine="m1"):
+    """Starts fleetd anew, and waits until it has joined."""
+    lab.run(machine, "systemctl", "restart", "fleet")
+    api = unix_api_of(lab, machine)
+    wait_for(lambda: serves(api), lambda: f"fleetd to join\n{lab.journal(machine)}")
+
+
+def fleetd_pid(lab, machine="m1"):
+    return lab.show(machine, "fleet.service", "MainPID")["MainPID"]
+
+
+def said(lab, machine="m1", priority=None):
+    """What this fleetd has said, of that journald priority only if one is given."""
+    options = ["-p", f"{priority}..{priority}"] if priority else []
+    invocation = lab.show(machine, "fleet.service", "InvocationID")["InvocationID"]
+    return lab.run(machine, "journalctl", "-o", "cat", *options,
+                   f"_SYSTEMD_INVOCATION_ID={invocation}")
+
+
+def reload(lab, machine="m1"):
+    """SIGHUP, and waits until fleetd has said that it read its configuration again."""
+    before = said(lab, machine).count("Reloading configuration")
+    lab.run(machine, "systemctl", "kill", "-s", "HUP", "fleet")
+    wait_for(lambda: said(lab, machine).count("Reloading configuration") > before,
+             "the word of it in the journal")

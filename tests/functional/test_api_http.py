@@ -8,6 +8,7 @@ from cluster import wait_for
 from http_client import JSON, UNIT, api_of, request
 
 LAB = {"machines": 1, "ttl": 3}
+pytestmark = pytest.mark.etcd  # once: the registry makes no difference
 PATHS = ("units", "units/a.service", "state", "machines", "discovery")
 DELETE, GET, HEAD, OPTIONS, PATCH, PUT = "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"
 METHODS = {"units": {GET}, "units/a.service": {GET, PUT, DELETE}, "state": {GET},
@@ -61,7 +62,6 @@ def begin(api, unfinished, what):
             unfinished[name].send(data)
 
 
-@pytest.mark.etcd
 def test_others_are_served_while_clients_send_no_more(api, unfinished):
     begin(api, unfinished, {**UNFINISHED, **UNFINISHED_BODIES})
     for _ in range(10):
@@ -385,7 +385,6 @@ def ended(connection):
     return connection.input == b"" or connection.input.startswith(b"HTTP/1.1 408 ")
 
 
-@pytest.mark.etcd
 def test_a_client_that_never_ends_its_head_is_disconnected(api, unfinished):
     begin(api, unfinished, UNFINISHED)
     for name in UNFINISHED:
@@ -396,7 +395,6 @@ def test_a_client_that_never_ends_its_head_is_disconnected(api, unfinished):
         assert ended(unfinished[name]), name
 
 
-@pytest.mark.etcd
 @pytest.mark.long
 def test_a_client_that_never_ends_its_body_is_disconnected_and_changes_nothing(api, unfinished):
     begin(api, unfinished, UNFINISHED_BODIES)
