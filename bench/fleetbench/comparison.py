@@ -89,7 +89,7 @@ def _latency(results, table):
     rows = []
     for name, command, earlier in _LATENCY:
         found = _medians(results, "latency", name)
-        rows += [[command, str(count), f"**{value:.3f}**", earlier]
-                 for count, value in found.items()]
-    return table("### Beside others: latency, seconds (medians; fleet 1.0 with 500 units)",
+        rows += [[command, str(count), f"**{value:.3f}**", earlier if count == 500 else ""]
+                 for count, value in sorted(found.items())]
+    return table("### Beside others: latency, seconds (medians)",
                  ["command", "units", "fleet", "fleet 1.0"], rows)

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 
-from . import cycle, failover, figures, host, idle, latency, lab, report, series
+from . import cycle, failover, figures, host, idle, latency, lab, report, series, submit
 from .errors import BenchError
 
 # case: (function of the options that returns the runs, default units, default runs)
@@ -15,6 +15,7 @@ CASES = {
     "failover-etcd": (failover.run_with_etcd, 3, 5),
     "idle": (idle.run, 500, 1),
     "latency": (latency.run, 500, 20),
+    "submit": (submit.run, 1000, 5),
 }
 
 
@@ -73,6 +74,7 @@ _HELP = {
     "failover-etcd": "the same with three etcd members, of which the leading one loses its power",
     "idle": "what fleetd uses, and asks of etcd, while nothing happens",
     "latency": "list-units and list-unit-files, whole process",
+    "submit": "fleetctl submit of N different unit files in one command, whole process",
 }
 
 

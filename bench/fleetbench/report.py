@@ -39,7 +39,8 @@ def write(page, results):
 
 def markdown(results):
     measured = [_cycle(results, "start", "active"), _cycle(results, "destroy", "gone"),
-                _failover(results), _failover_etcd(results), _idle(results), _latency(results)]
+                _failover(results), _failover_etcd(results), _idle(results), _latency(results),
+                _at_once(results)]
     measured = [part for part in measured if part]
     parts = [_host(results), _missed(measured), *measured,
              *comparison.sections(results, _section)]
@@ -153,6 +154,8 @@ def _idle(results):
 def _latency(results):
     parts = []
     for _, each in _of_case(results, "latency"):
+        if each["parameters"]["units"] in _submitted(results):
+            continue  # see _at_once
         rows = []
         for name, what in (("list_units", "`fleetctl list-units`"),
                            ("list_unit_files", "`fleetctl list-unit-files`"),
@@ -162,6 +165,36 @@ def _latency(results):
             rows.append([what, _spread(figure, 4), "below 0.020" if goal else "",
                          _verdict(figure["median"], 0.020, strict=True) if goal else ""])
         parts.append(_section(f"### Latency, {each['parameters']['units']} units",
+                              ["command", "seconds", "goal", "reached"], rows))
+    return "\n\n".join(parts)
+
+
+# --- many units in one command --------------------------------------------------------------------
+
+# What 1,000 units may take, whatever the machine: (case, figure, what it is, seconds).
+_THOUSAND = (("latency", "list_units", "`fleetctl list-units`", 0.050),
+             ("latency", "list_unit_files", "`fleetctl list-unit-files`", 0.050),
+             ("submit", "submit", "`fleetctl submit` of different files, in one command", 2),
+             ("submit", "verify", "(`fleetctl verify` of the same files)", None),
+             ("destroy", "gone", "`fleetctl destroy`, until none is left in any systemd", 3))
+
+
+def _submitted(results):
+    return sorted({each["parameters"]["units"] for _, each in _of_case(results, "submit")})
+
+
+def _at_once(results):
+    parts = []
+    for count in _submitted(results):
+        rows = []
+        for case, name, what, seconds in _THOUSAND:
+            for _, each in _of_case(results, case):
+                if each["parameters"]["units"] != count:
+                    continue
+                figure, goal = each["figures"][name], seconds if count == 1000 else None
+                rows.append([what, _spread(figure), f"below {goal:g}" if goal else "",
+                             _verdict(figure["median"], goal, strict=True) if goal else ""])
+        parts.append(_section(f"### {count:,} units at once",
                               ["command", "seconds", "goal", "reached"], rows))
     return "\n\n".join(parts)
 

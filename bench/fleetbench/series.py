@@ -12,7 +12,9 @@ SERIES = {
     **{f"{case}-ttl{ttl}": [case, "--ttl", str(ttl), "--runs", "5"]
        for case in ("failover", "failover-etcd") for ttl in (10, 2)},
     "idle": ["idle", "--units", "500", "--runs", "3"],
-    "latency": ["latency", "--units", "500", "--runs", "20"],
+    **{f"latency-{count}": ["latency", "--units", str(count), "--runs", "20"]
+       for count in (500, 1000)},
+    "submit-1000": ["submit", "--units", "1000", "--runs", "5"],
 }
 QUICK = {
     **{f"{case}-{count}": [case, "--units", str(count), "--runs", "1"]
@@ -20,7 +22,8 @@ QUICK = {
     **{f"{case}-ttl2": [case, "--ttl", "2", "--runs", "1"]
        for case in ("failover", "failover-etcd")},
     "idle": ["idle", "--units", "30", "--seconds", "5"],
-    "latency": ["latency", "--units", "30", "--runs", "3"],
+    "latency-30": ["latency", "--units", "30", "--runs", "3"],
+    "submit-100": ["submit", "--units", "100", "--runs", "1"],
 }
 
 
