@@ -1,0 +1,28 @@
+# cmake --install BUILD [--prefix DIR]: programs, manual pages, systemd's files, documents. The
+# configuration is an example among the documents: fleetd needs none, and nobody's is overwritten.
+include(GNUInstallDirs)
+
+if(TARGET fleetd AND TARGET fleetctl)
+  install(TARGETS fleetd fleetctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+install(FILES man/fleetctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES man/fleet.conf.5 man/fleet.unit.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+install(FILES man/fleetd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+
+# fleet.service names fleetd where it is installed, which --prefix may say only now.
+install(CODE "
+  file(READ \"${CMAKE_SOURCE_DIR}/packaging/fleet.service\" service)
+  string(REPLACE \"ExecStart=/usr/bin/fleetd\"
+    \"ExecStart=\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/fleetd\" service \"\${service}\")
+  file(WRITE \"${CMAKE_BINARY_DIR}/packaging/fleet.service\" \"\${service}\")")
+# Below lib in any case, not lib/x86_64-linux-gnu: systemd looks nowhere else.
+install(FILES ${CMAKE_BINARY_DIR}/packaging/fleet.service packaging/fleet.socket
+  DESTINATION lib/systemd/system)
+install(FILES packaging/logind.conf.d/50-fleet.conf DESTINATION lib/systemd/logind.conf.d)
+install(FILES packaging/fleet.sysusers.conf DESTINATION lib/sysusers.d RENAME fleet.conf)
+
+install(FILES README.md packaging/fleet.conf DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md"
+  PATTERN performance EXCLUDE)
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
