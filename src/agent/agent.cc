@@ -255,9 +255,7 @@ void Agent::Execute(reconcile::AgentAction action) {
                                   reconciler_.OnEnabled(units, status);
                                 }));
         } else if constexpr (std::is_same_v<A, reconcile::DisableUnits>) {
-          deps_.systemd->Disable(a.units, answer([this, units = a.units](const auto& status) {
-                                   reconciler_.OnDisabled(units, status);
-                                 }));
+          reconciler_.OnDisabled(a.units, deps_.units->RemoveInstallLinks(a.units));
         } else {
           static_assert(std::is_same_v<A, reconcile::ReloadSystemd>);
           deps_.systemd->Reload(answer([this](const auto& status) {

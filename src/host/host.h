@@ -57,9 +57,10 @@ class Systemd {
   virtual void ResetFailed(const std::string& unit, DoneCallback done) = 0;
   virtual void Reload(DoneCallback done) = 0;  // daemon-reload
 
-  // Makes or removes the links of [Install], at run time only. A reload is needed afterwards.
+  // Makes the links of [Install], at run time only. A reload is needed afterwards. After an error
+  // some may have been made. UnitDirectory::RemoveInstallLinks() undoes it: systemd's own call
+  // would also take those of the units that Also= names.
   virtual void Enable(std::vector<std::string> units, DoneCallback done) = 0;
-  virtual void Disable(std::vector<std::string> units, DoneCallback done) = 0;
 
   // All units that systemd has loaded.
   virtual void ListUnits(Callback<std::vector<UnitStatus>> done) = 0;
@@ -83,6 +84,9 @@ class UnitDirectory {
   virtual absl::Status WriteNote(const std::string& name, const UnitNote& note) = 0;
   // Removes link, text and note. OK if there is none.
   virtual absl::Status Remove(const std::string& name) = 0;
+  // Removes the links to these units that [Install] asked for: aliases, and those in the .wants,
+  // .requires and .upholds folders of other units. systemd needs a reload afterwards.
+  virtual absl::Status RemoveInstallLinks(const std::vector<std::string>& names) = 0;
 };
 
 class Journal {

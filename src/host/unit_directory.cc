@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -46,6 +47,26 @@ std::vector<std::string> FileNames(const std::string& directory, std::error_code
 absl::StatusOr<std::string> ReadOwn(const std::string& path) {
   constexpr size_t kLargest = 64U << 20U;
   return ReadWholeFile(path, kLargest, Links::kRefuse);
+}
+
+// Where systemd makes links for [Install], besides the directory itself.
+bool IsDependencyDirectory(const std::string& name) {
+  return name.ends_with(".wants") || name.ends_with(".requires") || name.ends_with(".upholds");
+}
+
+// Removes the links in a directory that point at one of `targets`, but for those in `kept`.
+absl::Status RemoveLinksTo(const std::set<std::string>& targets, const std::string& directory,
+                           const std::set<std::string>& kept) {
+  std::error_code error;
+  for (const std::string& name : FileNames(directory, error)) {
+    const std::string path = directory + "/" + name;
+    const fs::path target = fs::read_symlink(path, error);
+    if (error) continue;  // no link, or gone meanwhile
+    // systemd writes absolute links; relative ones begin where they lie.
+    if (!targets.contains((fs::path(directory) / target).lexically_normal().string())) continue;
+    if (!kept.contains(path)) RETURN_IF_ERROR(RemoveFile(path));
+  }
+  return absl::OkStatus();
 }
 
 void RemoveLeftovers(const std::string& directory) {
@@ -185,6 +206,24 @@ absl::Status FileUnitDirectory::Remove(const std::string& name) {
   // Somebody else's file in the link's place is left alone: ours can go all the same.
   RETURN_IF_ERROR(RemoveFile(TextPath(name)));
   return RemoveFile(NotePath(name));
+}
+
+absl::Status FileUnitDirectory::RemoveInstallLinks(const std::vector<std::string>& names) {
+  std::set<std::string> targets;
+  std::set<std::string> own;
+  for (const std::string& name : names) {
+    RETURN_IF_ERROR(CheckName(name));
+    targets.insert({TextPath(name), LinkPath(name)});
+    own.insert(LinkPath(name));
+  }
+  RETURN_IF_ERROR(RemoveLinksTo(targets, links_, own));
+  std::error_code error;
+  for (const std::string& name : FileNames(links_, error)) {
+    if (!IsDependencyDirectory(name)) continue;
+    RETURN_IF_ERROR(RemoveLinksTo(targets, links_ + "/" + name, {}));
+    fs::remove(links_ + "/" + name, error);  // only if it is empty now
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace fleet::host

@@ -41,6 +41,7 @@ class FileUnitDirectory final : public UnitDirectory {
   absl::Status Install(const InstalledUnit& unit) override;
   absl::Status WriteNote(const std::string& name, const UnitNote& note) override;
   absl::Status Remove(const std::string& name) override;
+  absl::Status RemoveInstallLinks(const std::vector<std::string>& names) override;
 
  private:
   enum class Link { kAbsent, kRight, kOurs };  // kOurs: into the directory, though not as it should

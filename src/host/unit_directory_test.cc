@@ -278,6 +278,29 @@ TEST_F(UnitDirectoryTest, ClearsWhatACrashLeftHalfWritten) {
 }
 
 // Needs the right to mount.
+TEST_F(UnitDirectoryTest, RemovesTheInstallLinksOfTheUnitsThatAreNamedOnly) {
+  FileUnitDirectory units = Open();
+  for (const char* name : {"a.service", "b.service"}) {
+    ASSERT_EQ(units.Install(Unit(name)), absl::OkStatus());
+    for (const char* directory : {"x.target.wants", "y.target.requires"}) {
+      fs::create_directories(Links() / directory);
+      fs::create_symlink(Units() / name, Links() / directory / name);
+    }
+  }
+  fs::create_directories(Links() / "z.target.wants");
+  fs::create_symlink(Units() / "a.service", Links() / "z.target.wants/a.service");
+  fs::create_symlink(Units() / "a.service", Links() / "alias-of-a.service");
+  fs::create_symlink("a.service", Links() / "relative-alias.service");
+  Spill(Links() / "x.target.wants/foreign.service", "");
+
+  EXPECT_EQ(units.RemoveInstallLinks({"a.service"}), absl::OkStatus());
+  EXPECT_THAT(Names(Links()), UnorderedElementsAre("a.service", "b.service", "x.target.wants",
+                                                   "y.target.requires"));
+  EXPECT_THAT(Names(Links() / "x.target.wants"),
+              UnorderedElementsAre("b.service", "foreign.service"));
+  EXPECT_THAT(Names(Links() / "y.target.requires"), ElementsAre("b.service"));
+}
+
 TEST_F(UnitDirectoryTest, LeavesEverythingAsItWasWhenTheDiskIsFull) {
   fs::create_directories(Units());
   if (mount("tmpfs", Units().c_str(), "tmpfs", 0, "size=64k") != 0) {

@@ -48,6 +48,8 @@ bool SetField(UnitNote& note, std::string_view key, std::string_view value) {
     return Assign(note.starting, ParseYesOrNo(value));
   } else if (key == "started") {
     return Assign(note.started, ParseYesOrNo(value));
+  } else if (key == "enabling") {
+    return Assign(note.enabling, ParseYesOrNo(value));
   } else if (key == "enabled") {
     return Assign(note.enabled, ParseYesOrNo(value));
   } else if (key == "version") {
@@ -65,10 +67,10 @@ absl::StatusOr<std::string> WriteUnitNote(const UnitNote& note) {
     return absl::InvalidArgumentError("a unit's uid and hash must be one line each");
   }
   return fmt::format(
-      "version={}\nuid={}\ngeneration={}\ncontent_hash={}\nstarting={}\nstarted={}\nenabled={}"
-      "\nrestarts={}\n",
+      "version={}\nuid={}\ngeneration={}\ncontent_hash={}\nstarting={}\nstarted={}\nenabling={}\n"
+      "enabled={}\nrestarts={}\n",
       kVersion, note.uid, note.generation, note.content_hash, YesOrNo(note.starting),
-      YesOrNo(note.started), YesOrNo(note.enabled), note.restarts);
+      YesOrNo(note.started), YesOrNo(note.enabling), YesOrNo(note.enabled), note.restarts);
 }
 
 absl::StatusOr<UnitNote> ReadUnitNote(std::string_view text) {

@@ -24,7 +24,8 @@ struct UnitNote {
   std::string content_hash;
   bool starting = false;  // systemd is about to be asked to start it
   bool started = false;   // this generation has been started (and need not be again)
-  bool enabled = false;   // its [Install] links were made
+  bool enabling = false;  // systemd is about to be asked to make its [Install] links
+  bool enabled = false;   // they were made
   int64_t restarts = 0;
   bool operator==(const UnitNote&) const = default;
 };

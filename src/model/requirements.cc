@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "base/edit_distance.h"
 #include "base/glob.h"
 #include "base/status.h"
 #include "fmt/format.h"
@@ -214,24 +215,6 @@ absl::Status CheckTogether(const Requirements& requirements) {
     return exclude("Replaces", "Conflicts");
   }
   return absl::OkStatus();
-}
-
-// Levenshtein's distance, letters compared in lower case.
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const bool same = absl::ascii_tolower(static_cast<unsigned char>(a[i])) ==
-                        absl::ascii_tolower(static_cast<unsigned char>(b[j]));
-      const size_t changed = diagonal + (same ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
 }
 
 std::string Suggestion(std::string_view unknown) {

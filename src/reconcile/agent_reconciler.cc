@@ -299,6 +299,13 @@ void AgentReconciler::OnEnabled(const std::vector<std::string>& units, const abs
   for (const std::string& name : units) {
     Unit* unit = Find(name, Busy::kEnabling);
     if (unit == nullptr) continue;
+    if (!status.ok() && units.size() > 1) {
+      // Whose fault it was is seen one by one.
+      unit->busy = Busy::kNo;
+      enabling_alone_.insert(name);
+      Touch(name);
+      continue;
+    }
     if (!status.ok()) {
       Fail(name, *unit, status);
       continue;
@@ -315,7 +322,10 @@ void AgentReconciler::OnDisabled(const std::vector<std::string>& units,
     Unit* unit = Find(name, Busy::kDisabling);
     if (unit == nullptr) continue;
     if (!status.ok()) log::Warning("{} could not be disabled: {}", name, status.ToString());
-    if (unit->note) unit->note->enabled = false;
+    if (unit->note) {
+      unit->note->enabled = false;
+      unit->note->enabling = false;
+    }
     unit->busy = Busy::kReloading;
     reloading_.insert(name);
   }
@@ -428,12 +438,13 @@ bool AgentReconciler::StepStop(const std::string& name, Unit& unit,
 void AgentReconciler::StepRemoval(const std::string& name, Unit& unit,
                                   std::vector<AgentAction>& actions) {
   if (!unit.note || !StepStop(name, unit, actions)) return;
-  if (unit.note->enabled) {
+  if (unit.note->enabled || unit.note->enabling) {
     unit.busy = Busy::kDisabling;
     disabling_.insert(name);
     return;
   }
   unit.busy = Busy::kRemoving;
+  enabling_alone_.erase(name);
   actions.emplace_back(RemoveUnit{name});
 }
 
@@ -450,7 +461,7 @@ void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
   }
   // A unit with an older text has to stop first, and must not be started with the old one again.
   if (unit.note && !StepStop(name, unit, actions)) return;
-  if (unit.note && unit.note->enabled) {
+  if (unit.note && (unit.note->enabled || unit.note->enabling)) {
     unit.busy = Busy::kDisabling;
     disabling_.insert(name);
     return;
@@ -488,7 +499,15 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
   unit.note->restarts = unit.assignment->restarts;
   if (unit.has_install_section && !unit.note->enabled) {
     unit.busy = Busy::kEnabling;
-    enabling_.insert(name);
+    // Noted before, so that whatever links come of it are removed with the unit.
+    unit.note->enabling = true;
+    unit.written_note = *unit.note;
+    actions.emplace_back(WriteNote{name, *unit.note});
+    if (enabling_alone_.erase(name) > 0) {
+      actions.emplace_back(EnableUnits{{name}});
+    } else {
+      enabling_.insert(name);
+    }
   } else if (unit.fresh_text) {
     unit.busy = Busy::kCheckingReload;
     actions.emplace_back(CheckReload{name});

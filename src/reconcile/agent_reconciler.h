@@ -142,6 +142,7 @@ class AgentReconciler {
   std::map<std::string, absl::Time> retries_;       // by unit
   std::set<std::string> to_stop_first_;             // tombstones found at a complete read
   std::set<std::string> enabling_;                  // gathered within one Step
+  std::set<std::string> enabling_alone_;            // after a batch of them failed
   std::set<std::string> disabling_;
   std::set<std::string> reloading_;  // waiting for the reload
   bool reload_running_ = false;

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
@@ -78,6 +79,7 @@ class Machine {
   bool start_takes_forever = false;
   absl::Status install_status;
   bool needs_reload = false;
+  std::string refuses_to_enable;
   std::string active_after_stop = "inactive";
 
  private:
@@ -132,7 +134,10 @@ class Machine {
   void Do(const Diagnose& a) { agent.OnDiagnosed(a.unit, "exit-code", "it broke"); }
   void Do(const EnableUnits& a) {
     for (const std::string& unit : a.units) log.push_back("enable " + unit);
-    agent.OnEnabled(a.units, absl::OkStatus());
+    const bool refused = std::count(a.units.begin(), a.units.end(), refuses_to_enable) > 0;
+    agent.OnEnabled(a.units, refused ? absl::InvalidArgumentError("systemd refuses to enable " +
+                                                                  refuses_to_enable)
+                                     : absl::OkStatus());
   }
   void Do(const DisableUnits& a) {
     for (const std::string& unit : a.units) log.push_back("disable " + unit);
@@ -324,6 +329,29 @@ TEST(Agent, ManyUnitsShareOneReload) {
   EXPECT_EQ(std::count(machine.log.begin(), machine.log.end(), "reload"), 1);
   EXPECT_THAT(machine.log, Contains("enable a.service"));
   EXPECT_TRUE(machine.installed["a.service"].note.enabled);
+}
+
+TEST(Agent, AUnitThatCannotBeEnabledIsNamedAndHoldsUpNoOther) {
+  Machine machine;
+  machine.refuses_to_enable = "b.service";
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLaunched, 1, kEnabled)},
+                               {"b.service", Assigned(AssignmentState::kLaunched, 1, kEnabled)}});
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].active_state, "active");
+  EXPECT_THAT(machine.reports["b.service"].result, HasSubstr("refuses to enable b.service"));
+}
+
+TEST(Agent, WhatWasLinkedByAFailedEnableIsRemovedWithTheUnit) {
+  Machine machine;
+  machine.refuses_to_enable = "a.service";
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLaunched, 1, kEnabled)}});
+  machine.Run();
+  EXPECT_TRUE(machine.installed["a.service"].note.enabling);
+  machine.log.clear();
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kGone, 2, kEnabled));
+  machine.Run();
+  EXPECT_THAT(machine.log, Contains("disable a.service"));
+  EXPECT_FALSE(machine.installed.contains("a.service"));
 }
 
 TEST(Agent, AnEnabledUnitIsDisabledBeforeItIsRemoved) {

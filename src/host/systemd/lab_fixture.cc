@@ -41,9 +41,6 @@ absl::Status SystemdTest::Reload() {
 absl::Status SystemdTest::Enable(std::vector<std::string> units) {
   return Ask<absl::Status>([&](auto done) { systemd_->Enable(units, done); });
 }
-absl::Status SystemdTest::Disable(std::vector<std::string> units) {
-  return Ask<absl::Status>([&](auto done) { systemd_->Disable(units, done); });
-}
 absl::StatusOr<std::vector<UnitStatus>> SystemdTest::ListUnits() {
   return Ask<absl::StatusOr<std::vector<UnitStatus>>>(
       [&](auto done) { systemd_->ListUnits(done); });

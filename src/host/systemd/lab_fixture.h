@@ -53,7 +53,9 @@ class SystemdTest : public testing::Test, private Systemd::Listener {
   absl::Status ResetFailed(const std::string& unit);
   absl::Status Reload();
   absl::Status Enable(std::vector<std::string> units);
-  absl::Status Disable(std::vector<std::string> units);
+  absl::Status RemoveInstallLinks(const std::vector<std::string>& units) {
+    return directory_.RemoveInstallLinks(units);
+  }
   absl::StatusOr<std::vector<UnitStatus>> ListUnits();
   absl::StatusOr<UnitStatus> GetUnit(const std::string& unit);
   absl::StatusOr<bool> NeedsReload(const std::string& unit);

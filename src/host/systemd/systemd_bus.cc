@@ -131,10 +131,18 @@ class SystemdBus final : public Systemd {
 
   void Enable(std::vector<std::string> units, DoneCallback done) override {
     // Not forced: an alias that is there and leads elsewhere belongs to somebody else.
-    ChangeLinks("EnableUnitFiles", "enable", std::move(units), {true, false}, std::move(done));
-  }
-  void Disable(std::vector<std::string> units, DoneCallback done) override {
-    ChangeLinks("DisableUnitFiles", "disable", std::move(units), {true}, std::move(done));
+    std::string what = absl::StrCat("enable ", absl::StrJoin(units, ", "));
+    Call(
+        OfManager("EnableUnitFiles"), std::move(what),
+        [&](sd_bus_message* m) {
+          const int r = AppendStrings(m, units);
+          constexpr int kAtRunTime = 1;
+          constexpr int kForce = 0;
+          return r < 0 ? r : sd_bus_message_append(m, "bb", kAtRunTime, kForce);
+        },
+        [done = std::move(done)](const absl::StatusOr<sd_bus_message*>& reply) mutable {
+          done(reply.status());
+        });
   }
 
   void ListUnits(Callback<std::vector<UnitStatus>> done) override {
@@ -279,23 +287,6 @@ class SystemdBus final : public Systemd {
     for (JobCallback& callback : callbacks) {
       Later([callback = std::move(callback), result]() mutable { callback(result); });
     }
-  }
-
-  void ChangeLinks(const char* member, const char* verb, std::vector<std::string> units,
-                   std::vector<bool> flags, DoneCallback done) {
-    std::string what = absl::StrCat(verb, " ", absl::StrJoin(units, ", "));
-    Call(
-        OfManager(member), std::move(what),
-        [&](sd_bus_message* m) {
-          int r = AppendStrings(m, units);
-          for (size_t i = 0; i < flags.size() && r >= 0; ++i) {
-            r = sd_bus_message_append(m, "b", flags[i] ? 1 : 0);
-          }
-          return r;
-        },
-        [done = std::move(done)](const absl::StatusOr<sd_bus_message*>& reply) mutable {
-          done(reply.status());
-        });
   }
 
   void OnConnected(bool broker) {

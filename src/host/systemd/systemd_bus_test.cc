@@ -226,7 +226,7 @@ TEST_P(SystemdBus, EnablesAndDisablesTheInstallSection) {
   EXPECT_THAT(Shell("systemctl show -P Wants multi-user.target"), HasSubstr("t.service"));
   EXPECT_EQ(GetUnit("t-alias.service")->name, "t-alias.service");
 
-  EXPECT_EQ(Disable({"t.service"}), absl::OkStatus());
+  EXPECT_EQ(RemoveInstallLinks({"t.service"}), absl::OkStatus());
   EXPECT_EQ(Shell("ls /run/systemd/system/multi-user.target.wants/t.service | grep -v cannot"), "");
   EXPECT_EQ(Shell("ls /run/systemd/system | grep t-alias"), "");
   EXPECT_EQ(Reload(), absl::OkStatus());
@@ -239,7 +239,7 @@ TEST_P(SystemdBus, EnablesManyUnitsAtOnceAndSaysWhichIsMissing) {
   EXPECT_EQ(Enable({"t1.service", "t2.service"}), absl::OkStatus());
   EXPECT_EQ(Shell("ls /run/systemd/system/multi-user.target.wants | tr '\\n' ' '"),
             "t1.service t2.service ");
-  EXPECT_EQ(Disable({"t1.service", "t2.service"}), absl::OkStatus());
+  EXPECT_EQ(RemoveInstallLinks({"t1.service", "t2.service"}), absl::OkStatus());
   const absl::Status status = Enable({"t-nowhere.service"});
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
   EXPECT_THAT(status.message(), HasSubstr("t-nowhere.service"));
@@ -362,7 +362,7 @@ TEST_F(UserManager, RunsUnitsOfTheUser) {
   EXPECT_EQ(UserCtl("is-active t.service"), "active");
   EXPECT_EQ(Shell("systemctl is-active t.service"), "inactive");
   EXPECT_EQ(Enable({"t.service"}), absl::OkStatus());
-  EXPECT_EQ(Disable({"t.service"}), absl::OkStatus());
+  EXPECT_EQ(RemoveInstallLinks({"t.service"}), absl::OkStatus());
   EXPECT_EQ(Reload(), absl::OkStatus());
 }
 
