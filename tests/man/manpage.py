@@ -92,7 +92,7 @@ class Flag:
     """One line of a list of flags in fleetctl's help."""
 
     def __init__(self, letter, name, value, help_text):
-        self.letter, self.name, self.value = letter, name, value
+        self.letter, self.name, self.value, self.help = letter, name, value, help_text
         default = re.search(r"\(default ([^()]*)\)$", help_text)
         self.default = default.group(1) if default else None
 

@@ -20,6 +20,13 @@ def _synopses():
             if re.match(r"[a-z][a-z-]*( [\[A-Z]|$)", head)}
 
 
+def _subsection_of(command):
+    """The part of COMMANDS that a command is in, its flags too."""
+    return next(part for part in re.split(r"^ {3}(?=\S)", manpage.section(PAGE, "COMMANDS"),
+                                          flags=re.MULTILINE)
+                if re.search(rf"^ {{5}}{command}(?: |$)", part, re.MULTILINE))
+
+
 def _entries(title):
     return dict(manpage.entries(manpage.section(PAGE, title)))
 
@@ -38,13 +45,21 @@ def test_the_synopsis_of_a_command_has_its_flags_and_no_others(command):
 
 @pytest.mark.parametrize("command", manpage.commands())
 def test_each_flag_of_a_command_is_described_with_its_default(command):
-    described = manpage.entries(manpage.section(PAGE, "COMMANDS"))
+    described = manpage.entries(_subsection_of(command))
     for flag in manpage.flags_of(command):
         bodies = [body for head, body in described if head == flag.spelling and body]
         assert bodies, f"no entry {flag.spelling}"
         if flag.default:
             assert any(re.search(rf"Default: '?{re.escape(flag.default)}\b", body)
                        for body in bodies), f"the default of {flag.spelling} is {flag.default}"
+
+
+def test_the_formats_of_the_lists_are_described():
+    described = dict(manpage.entries(_subsection_of("list-units")))["-o, --output=FORMAT"]
+    flag = next(flag for flag in manpage.flags_of("list-units") if flag.name == "output")
+    formats = re.findall(r"[a-z]+", re.sub(r"\(.*?\)| or ", " ", flag.help))
+    assert len(formats) >= 5
+    assert re.findall(r"'([a-z]+)'", described.split("Default")[0]) == formats
 
 
 def test_the_flags_of_all_commands_are_described_with_their_defaults_and_no_others():
