@@ -1,4 +1,4 @@
-"""Units of every type: through their states, doing what the type is for, and gone without a trace."""
+"""Units of every type: through their states, doing their work, and gone without a trace."""
 import socket
 
 import pytest
@@ -34,7 +34,7 @@ def pinned(lab, text):
 
 def left_over(lab, name, machine="m1"):
     """What there is of a unit on a machine: links, files, and what systemd has of it."""
-    found = lab.shell(machine, "find /run/systemd/system /run/fleet/units '(' -type l -o -type f ')'")
+    found = lab.shell(machine, "find /run/systemd/system /run/fleet/units -type l -o -type f")
     listed = lab.run(machine, "systemctl", "list-units", "--all", "--plain", "--no-legend",
                      name.replace("\\", "\\\\"))
     return found + listed
