@@ -12,6 +12,7 @@ Api::Api(ApiContext context) : state_(std::make_unique<ApiState>(std::move(conte
   AddStateRoutes(*state_);
   AddMachineRoutes(*state_);
   AddBatchRoutes(*state_);
+  AddBackupRoutes(*state_);
   AddWatchRoutes(*state_);
   AddHealthRoutes(*state_);
   AddDiscoveryRoutes(*state_);

@@ -51,6 +51,7 @@ void AddUnitRoutes(ApiState& state);
 void AddStateRoutes(ApiState& state);
 void AddMachineRoutes(ApiState& state);
 void AddBatchRoutes(ApiState& state);
+void AddBackupRoutes(ApiState& state);
 void AddWatchRoutes(ApiState& state);
 void AddHealthRoutes(ApiState& state);
 void AddDiscoveryRoutes(ApiState& state);  // the last: it describes the others

@@ -353,6 +353,43 @@ TEST_F(ApiTest, RestartOfAnInactiveUnitIsAConflict) {
             409);
 }
 
+TEST_F(ApiTest, ABackupHasTextsStatesAndSettingsOfOneRevision) {
+  const std::string text = "# mine\r\n[Service]\r\nExecStart=/bin/a \\\r\n  b";
+  Batch({{{"name", "b.service"}, {"content", text}, {"desiredState", "loaded"}},
+         {{"name", "a@.service"}, {"content", "[Service]\n"}}});
+  Send("PATCH", "/fleet/v1/machines", R"([{"op":"add","path":"/m2/metadata/zone","value":"a"},
+      {"op":"remove","path":"/m1/metadata/disk"},
+      {"op":"add","path":"/m1/metadata/rack","value":"r1"}])");
+  store_.Set(keys_.Settings("m3"), registry::Encode(MachineSettings{}));
+  ShowView();
+  const json backup = Get("/backup");
+  EXPECT_EQ(backup["format"], "fleet backup");
+  EXPECT_EQ(backup["version"], 1);
+  EXPECT_EQ(backup["revision"], store_.revision());
+  EXPECT_EQ(backup["units"],
+            json::array(
+                {{{"name", "a@.service"}, {"desiredState", "inactive"}, {"content", "[Service]\n"}},
+                 {{"name", "b.service"}, {"desiredState", "loaded"}, {"content", text}}}));
+  EXPECT_EQ(backup["machines"], json::parse(R"([
+      {"id":"m1","metadata":{"rack":"r1"},"removedMetadata":["disk"]},
+      {"id":"m2","metadata":{"zone":"a"},"removedMetadata":[]}])"));
+  EXPECT_EQ(backup["unreadable"], json::array());
+}
+
+TEST_F(ApiTest, ABackupNamesWhatItLacks) {
+  Put("a.service", kUnit);
+  store_.Set(keys_.Unit("new.service"), "\xFF\xFF");
+  store_.Set(keys_.Settings("m1"), "\xFF\xFF");
+  store_.Set(keys_.State("m1", "a.service"), "\xFF\xFF");
+  store_.Set(keys_.Unit("bare.service"), registry::Encode(UnitRecord{.content_hash = "h"}));
+  ShowView();
+  const json backup = Get("/backup");
+  ASSERT_EQ(backup["units"].size(), 1U);
+  EXPECT_EQ(backup["units"][0]["name"], "a.service");
+  EXPECT_THAT(backup["unreadable"],
+              ElementsAre("settings/m1", "units/new.service", "contents/h of bare.service"));
+}
+
 TEST_F(ApiTest, BatchesHaveBounds) {
   EXPECT_EQ(Send("POST", "/fleet/v1/batch", "{}").code, 400);
   EXPECT_EQ(Send("POST", "/fleet/v1/batch", R"({"changes":{}})").code, 400);
@@ -397,8 +434,8 @@ TEST_F(ApiTest, BeforeItHasJoinedItSaysWhyNot) {
   Api fresh({.executor = &executor_, .store = &store_, .unavailable_cause = [] {
                return "10.0.0.1: connection refused";
              }});
-  for (const char* target :
-       {"/fleet/v1/units", "/fleet/v1/state", "/fleet/v1/machines", "/fleet/v1/watch", "/readyz"}) {
+  for (const char* target : {"/fleet/v1/units", "/fleet/v1/state", "/fleet/v1/machines",
+                             "/fleet/v1/watch", "/fleet/v1/backup", "/readyz"}) {
     Response got;
     Request request;
     request.method = "GET";

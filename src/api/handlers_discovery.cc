@@ -43,6 +43,16 @@ constexpr std::string_view kSchemas = R"json({
  "systemdLoadState":{"type":"string","required":true},
  "systemdActiveState":{"type":"string","required":true},
  "systemdSubState":{"type":"string","required":true}}},
+"Backup":{"id":"Backup","type":"object","properties":{
+ "format":{"type":"string","required":true},"version":{"type":"integer","required":true},
+ "created":{"type":"string"},"fleetVersion":{"type":"string"},"revision":{"type":"integer"},
+ "units":{"type":"array","items":{"type":"object","properties":{
+  "name":{"type":"string"},"desiredState":{"type":"string"},"content":{"type":"string"}}}},
+ "machines":{"type":"array","items":{"type":"object","properties":{
+  "id":{"type":"string"},
+  "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
+  "removedMetadata":{"type":"array","items":{"type":"string"}}}}},
+ "unreadable":{"type":"array","items":{"type":"string"}}}},
 "UnitStatePage":{"id":"UnitStatePage","type":"object","properties":{
  "states":{"type":"array","items":{"$ref":"UnitState"}},"nextPageToken":{"type":"string"}}}
 })json";

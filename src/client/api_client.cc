@@ -20,6 +20,10 @@ constexpr absl::Duration kKeepAliveInterval = absl::Seconds(15);
 constexpr size_t kMaxFilterBytes = 4 << 10;  // servers limit the head of a request to 8 KiB
 constexpr size_t kMaxChanges = 10'000;
 constexpr size_t kMaxBatchBytes = 32 << 20;
+constexpr size_t kMaxPatchChanges = 100;
+constexpr size_t kMaxPatchBytes = 512 << 10;
+// All texts of a cluster take longer to send than a page of a list.
+constexpr absl::Duration kTimeForBackup = absl::Seconds(30);
 // What a registry may take for one change; a big batch gets more time than a small request.
 constexpr absl::Duration kTimePerChange = absl::Milliseconds(3);
 
@@ -80,6 +84,29 @@ std::string ToText(const UnitChange& change) {
   if (change.force) object["force"] = true;
   if (change.restart) object["restart"] = true;
   if (change.destroy) object["destroy"] = true;
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// A part of a JSON pointer (RFC 6901).
+std::string PointerPart(std::string_view text) {
+  std::string part;
+  for (const char c : text) {
+    if (c == '~') {
+      part += "~0";
+    } else if (c == '/') {
+      part += "~1";
+    } else {
+      part += c;
+    }
+  }
+  return part;
+}
+
+std::string ToText(const MetadataChange& change) {
+  json object = {
+      {"op", change.value ? "add" : "remove"},
+      {"path", Cat("/", PointerPart(change.machine_id), "/metadata/", PointerPart(change.key))}};
+  if (change.value) object["value"] = *change.value;
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -171,12 +198,19 @@ struct ApiClient::Impl {
     if (options.trace) options.trace(line);
   }
 
-  absl::StatusOr<std::unique_ptr<HttpConnection>> Connect(const Endpoint& endpoint) const {
+  absl::StatusOr<std::unique_ptr<HttpConnection>> Open(const Endpoint& endpoint) const {
     const absl::Time deadline = DeadlineFrom();
-    auto stream =
-        options.dial ? options.dial(endpoint, deadline) : Dial(endpoint, options.tls, deadline);
-    if (!stream.ok()) return stream.status();
-    return std::make_unique<HttpConnection>(*std::move(stream), endpoint.Authority());
+    ASSIGN_OR_RETURN(auto stream, options.dial ? options.dial(endpoint, deadline)
+                                               : Dial(endpoint, options.tls, deadline));
+    return std::make_unique<HttpConnection>(std::move(stream), endpoint.Authority());
+  }
+
+  absl::StatusOr<std::unique_ptr<HttpConnection>> Connect(const Endpoint& endpoint) const {
+    ASSIGN_OR_RETURN(auto opened, Open(endpoint));
+    if (!options.probe) return opened;
+    RETURN_IF_ERROR(opened->Exchange({.target = "/healthz"}, DeadlineFrom()).status());
+    if (opened->Reusable()) return opened;
+    return Open(endpoint);
   }
 
   // Calls `use` on a connection to the first endpoint that answers, beginning with the last one
@@ -342,6 +376,32 @@ absl::StatusOr<BatchAnswer> ApiClient::Batch(const std::vector<UnitChange>& chan
     begin = end;
   }
   return answer;
+}
+
+absl::StatusOr<std::string> ApiClient::GetBackup() {
+  return impl_->Call({.target = "/fleet/v1/backup"}, kTimeForBackup);
+}
+
+absl::Status ApiClient::PatchMetadata(const std::vector<MetadataChange>& changes) {
+  for (size_t begin = 0; begin < changes.size();) {
+    std::string body = "[";
+    size_t end = begin;
+    for (; end < changes.size() && end - begin < kMaxPatchChanges; ++end) {
+      const std::string text = ToText(changes[end]);
+      if (end > begin && body.size() + text.size() > kMaxPatchBytes) break;
+      if (end > begin) body += ',';
+      body += text;
+    }
+    body += ']';
+    auto done = impl_->Call({.method = "PATCH", .target = "/fleet/v1/machines", .body = body});
+    if (!done.ok()) {
+      if (begin == 0) return done.status();
+      return absl::Status(done.status().code(), Cat(done.status().message(), " (the first ", begin,
+                                                    " of ", changes.size(), " changes were made)"));
+    }
+    begin = end;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<WatchStream>> ApiClient::Watch(const WatchOptions& options) {

@@ -32,6 +32,9 @@ struct ClientOptions {
   TlsFiles tls;
   // How to reach an endpoint; Dial() when not set. (A tunnel sets it.)
   std::function<absl::StatusOr<std::unique_ptr<Stream>>(const Endpoint&, absl::Time deadline)> dial;
+  // `dial` cannot tell whether there is somebody at the other end: a connection counts as made when
+  // the server has answered a first, harmless request.
+  bool probe = false;
   // Called with a line about each request; for --debug.
   std::function<void(std::string_view)> trace;
 };
@@ -58,6 +61,13 @@ struct UnitResult {
 struct BatchAnswer {
   int64_t revision = 0;
   std::vector<UnitResult> results;  // in the order of the changes
+};
+
+// One operation of PATCH /machines.
+struct MetadataChange {
+  std::string machine_id;
+  std::string key;
+  std::optional<std::string> value;  // unset: remove
 };
 
 struct WatchOptions {
@@ -126,6 +136,13 @@ class ApiClient {
   // In requests of at most 10,000 changes and 32 MiB. An error means that changes from some request
   // on were not answered; the message says how many were.
   absl::StatusOr<BatchAnswer> Batch(const std::vector<UnitChange>& changes);
+
+  // The document of GET /backup as it came.
+  absl::StatusOr<std::string> GetBackup();
+
+  // In requests that are atomic, in the order of the changes. An error means that those from some
+  // request on were not made.
+  absl::Status PatchMetadata(const std::vector<MetadataChange>& changes);
 
   absl::StatusOr<std::unique_ptr<WatchStream>> Watch(const WatchOptions& options);
 

@@ -147,6 +147,19 @@ TEST(ApiClient, SplitsABatchOfMoreThanTenThousandChanges) {
   EXPECT_EQ(server.requests().size(), 2U);
 }
 
+TEST(ApiClient, PatchesMetadataInRequestsOfOneHundredOperations) {
+  FakeServer server(FakeServer::kLoopback, Always({.code = 204}));
+  ApiClient client(OptionsFor(server.endpoint()));
+  std::vector<MetadataChange> changes(101, {.machine_id = "m1", .key = "zone", .value = "a"});
+  changes.back() = {.machine_id = "m2", .key = "a/b~c", .value = std::nullopt};
+  ASSERT_TRUE(client.PatchMetadata(changes).ok());
+  ASSERT_EQ(server.requests().size(), 2U);
+  EXPECT_EQ(server.requests()[0].method, "PATCH");
+  EXPECT_EQ(server.requests()[1].body, R"([{"op":"remove","path":"/m2/metadata/a~1b~0c"}])");
+  EXPECT_TRUE(client.PatchMetadata({}).ok());
+  EXPECT_EQ(server.requests().size(), 2U);
+}
+
 TEST(ApiClient, GivesTheEventsOfAWatch) {
   FakeServer server(FakeServer::kLoopback,
                     Always({.chunks = {{"id: 3\nevent: unit\ndata: {\"name\":\"a.serv",

@@ -154,11 +154,11 @@ std::vector<FlagSpec> GlobalFlags() {
 
 const std::vector<Command>& Commands() {
   static const auto* const kCommands = new std::vector<Command>{
-      CatCommand(),     DestroyCommand(),      FdForwardCommand(),     HelpCommand(),
-      JournalCommand(), ListMachinesCommand(), ListUnitFilesCommand(), ListUnitsCommand(),
-      LoadCommand(),    RestartCommand(),      SshCommand(),           StartCommand(),
-      StatusCommand(),  StopCommand(),         SubmitCommand(),        UnloadCommand(),
-      VerifyCommand(),  VersionCommand(),
+      BackupCommand(),    CatCommand(),     DestroyCommand(),      FdForwardCommand(),
+      HelpCommand(),      JournalCommand(), ListMachinesCommand(), ListUnitFilesCommand(),
+      ListUnitsCommand(), LoadCommand(),    RestartCommand(),      RestoreCommand(),
+      SshCommand(),       StartCommand(),   StatusCommand(),       StopCommand(),
+      SubmitCommand(),    UnloadCommand(),  VerifyCommand(),       VersionCommand(),
   };
   return *kCommands;
 }

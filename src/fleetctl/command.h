@@ -24,6 +24,7 @@ struct Command {
 };
 
 // commands/<verb>.cc
+Command BackupCommand();
 Command CatCommand();
 Command DestroyCommand();
 Command FdForwardCommand();
@@ -34,6 +35,7 @@ Command ListUnitFilesCommand();
 Command ListUnitsCommand();
 Command LoadCommand();
 Command RestartCommand();
+Command RestoreCommand();
 Command SshCommand();
 Command StartCommand();
 Command StatusCommand();

@@ -105,6 +105,9 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
   const std::string path = Decode(request.target.substr(0, request.target.find('?')));
   if (path == "/fleet/v1/batch") return Batch(json::parse(request.body));
   if (path == "/fleet/v1/watch") return Watch();
+  if (path == "/fleet/v1/backup") return Backup();
+  if (path == "/fleet/v1/machines" && request.method == "PATCH")
+    return Patch(json::parse(request.body));
   if (path == "/fleet/v1/machines") return {.body = json{{"machines", machines}}.dump()};
   if (path == "/fleet/v1/state") return {.body = json{{"states", states}}.dump()};
   if (path == "/fleet/v1/units") {
@@ -118,12 +121,62 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
   return {.body = unit->second.dump()};
 }
 
+FakeResponse FakeFleet::Backup() const {
+  json list = json::array();
+  for (const auto& [name, unit] : units) {
+    list.push_back(
+        {{"name", name}, {"desiredState", unit["desiredState"]}, {"content", unit["content"]}});
+  }
+  json its_machines = json::array();
+  for (const auto& [id, machine] : settings) its_machines.push_back(machine);
+  return {.body = json{{"format", "fleet backup"},
+                       {"version", 1},
+                       {"created", "2026-01-02T03:04:05Z"},
+                       {"fleetVersion", "2.0.0"},
+                       {"revision", kRevision},
+                       {"units", list},
+                       {"machines", its_machines},
+                       {"unreadable", unreadable}}
+                      .dump()};
+}
+
+// REQUIRES: operations that the API would take.
+FakeResponse FakeFleet::Patch(const json& operations) {
+  for (const json& operation : operations) {
+    const std::vector<std::string> parts =
+        SplitList(operation["path"].get<std::string>(), '/');  // machine, "metadata", key
+    auto& machine = settings
+                        .try_emplace(parts[0], json{{"id", parts[0]},
+                                                    {"metadata", json::object()},
+                                                    {"removedMetadata", json::array()}})
+                        .first->second;
+    json removed = json::array();
+    for (const json& key : machine["removedMetadata"]) {
+      if (key != parts[2]) removed.push_back(key);
+    }
+    machine["metadata"].erase(parts[2]);
+    if (operation["op"] == "remove") {
+      removed.push_back(parts[2]);
+    } else {
+      machine["metadata"][parts[2]] = operation["value"];
+    }
+    machine["removedMetadata"] = std::move(removed);
+  }
+  return {.code = 204};
+}
+
 FakeResponse FakeFleet::Batch(const json& body) {
+  if (batches_until_503 == 0) return Error(503, "the registry is away");
+  if (batches_until_503 > 0) --batches_until_503;
   json results = json::array();
   for (const json& change : body["changes"]) {
     changes_.push_back(change);
     const std::string name = change["name"];
     const bool known = units.contains(name);
+    if (const auto why = refused.find(name); why != refused.end()) {
+      results.push_back({{"name", name}, {"code", 400}, {"message", why->second}});
+      continue;
+    }
     json result = {{"name", name}, {"code", known ? 204 : 201}};
     if (change.contains("destroy")) {
       units.erase(name);

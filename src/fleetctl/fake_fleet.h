@@ -33,6 +33,11 @@ class FakeFleet {
   std::map<std::string, nlohmann::json> units;
   nlohmann::json states = nlohmann::json::array();
   nlohmann::json machines;
+  // What PATCH /machines has changed, as GET /backup shows it; by machine.
+  std::map<std::string, nlohmann::json> settings;
+  std::vector<std::string> unreadable;         // in GET /backup
+  std::map<std::string, std::string> refused;  // units that batches refuse, and why
+  int batches_until_503 = -1;                  // then each is answered 503; -1: none
   // Called with each unit that a batch has changed: for units that fail, wait, hang …
   std::function<void(nlohmann::json& unit)> after_change;
   // Sent after the sync of each watch.
@@ -56,6 +61,8 @@ class FakeFleet {
   client::FakeResponse Handle(const client::FakeRequest& request);
   client::FakeResponse Batch(const nlohmann::json& body);
   client::FakeResponse Watch();
+  client::FakeResponse Backup() const;
+  client::FakeResponse Patch(const nlohmann::json& operations);
 
   std::string directory_;
   std::vector<nlohmann::json> changes_;
