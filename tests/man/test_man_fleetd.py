@@ -21,6 +21,8 @@ def test_the_page_has_the_flags_of_fleetd_and_no_others():
     described = [head for head, _ in
                  manpage.entries(manpage.section("fleetd.8", "DESCRIPTION"))]
     assert [head for head in described if head.startswith("--")] == flags
+    synopsis = manpage.section("fleetd.8", "SYNOPSIS")
+    assert re.findall(r"\[(--[^\]]+)\]", synopsis) == flags
     mentioned = set(re.findall(r"\bFl -([a-z-]+)", manpage.source("fleetd.8")))
     assert {f"--{name}" for name in mentioned} == {flag.split()[0] for flag in flags}
 
