@@ -257,7 +257,8 @@ def said(lab, machine="m1", priority=None):
     """What this fleetd has said, of that journald priority only if one is given."""
     options = ["-p", f"{priority}..{priority}"] if priority else []
     invocation = lab.show(machine, "fleet.service", "InvocationID")["InvocationID"]
-    return lab.run(machine, "journalctl", "-o", "cat", *options,
+    lab.run(machine, "journalctl", "--sync")
+    return lab.run(machine, "journalctl", "--merge", "-o", "cat", *options,
                    f"_SYSTEMD_INVOCATION_ID={invocation}")
 
 

@@ -146,6 +146,19 @@ def test_a_body_over_a_mebibyte_is_too_large(api, path, method):
     assert serves_others(api) and api.units() == {}
 
 
+def test_a_batch_may_be_larger_but_not_above_64_mebibytes(api):
+    changes = [{"name": f"u{number}.service", "desiredState": "inactive", "content":
+                "[Service]\nExecStart=/bin/true\n#" + "x" * 500_000} for number in range(5)]
+    answer = api.ask("POST", "batch", {"changes": changes})
+    assert answer.status == 200, answer
+    assert [result["code"] for result in answer.json["results"]] == [201] * 5
+    with api.connect() as connection:
+        connection.send(request("POST", "/fleet/v1/batch",
+                                headers={"Content-Length": str((64 << 20) + 1)}))
+        answer = connection.read()
+        assert answer.status == 413 and answer.error
+
+
 def test_a_chunked_body_over_a_mebibyte_is_too_large(api):
     with api.connect() as connection:
         connection.send(b"PUT /fleet/v1/units/a.service HTTP/1.1\r\nHost: fleet\r\n"

@@ -1,5 +1,6 @@
 """The HTTP API: units, one by one, as a program written for fleet 1.0 makes, changes and ends them."""
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cluster import service, wait_for
@@ -237,3 +238,29 @@ def test_a_name_in_the_path_may_be_percent_encoded(api, name, encoded):
     assert list(api.units()) == [name]
     assert api.get(f"units/{encoded}")["name"] == name
     assert api.ask("DELETE", f"units/{encoded}").status == 204
+
+
+def test_a_unit_without_a_state_is_inactive(api):
+    assert api.ask("PUT", "units/a.service", {"options": FILE}).status == 201
+    assert api.get("units/a.service")["desiredState"] == "inactive"
+
+
+def test_an_instance_needs_a_text_of_its_own(api):
+    """fleetctl makes instances from their template; this resource never did."""
+    assert api.put("t@.service").status == 201
+    refused = api.ask("PUT", "units/t@1.service", {"desiredState": "launched"})
+    assert refused.status == 409
+    assert refused.error == "unit does not exist and options field empty"
+    assert list(api.units()) == ["t@.service"]
+    assert api.put("t@1.service", "launched").status == 201
+
+
+def test_of_programs_that_create_a_unit_at_once_one_succeeds(api):
+    def create(number):
+        return api.put("a.service", options=[{**UNIT, "value": f"/bin/sleep {number}"}]).status
+
+    with ThreadPoolExecutor(10) as pool:
+        codes = list(pool.map(create, range(10)))
+    assert sorted(codes) == [201] + 9 * [409]
+    winner = codes.index(201)
+    assert api.get("units/a.service")["options"][0]["value"] == f"/bin/sleep {winner}"

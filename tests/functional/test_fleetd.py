@@ -1,68 +1,63 @@
-"""fleetd itself: its configuration, when it is ready, and one machine without etcd."""
-import json
-import subprocess
+"""fleetd itself: its service, when it is ready, and one machine without etcd."""
+from cluster import service, wait_for
+from http_client import api_of, fleetd_pid, said
 
-import pytest
-from cluster import BIN, service, wait_for
-
-
-def check_config(path, **environment):
-    return subprocess.run([str(BIN / "fleetd"), "--check-config", "--config", str(path)],
-                          env=environment, text=True, capture_output=True, timeout=60,
-                          check=False)
+LAB = {"machines": 1, "ttl": 3}
 
 
-@pytest.fixture(name="conf")
-def configuration(tmp_path):
-    def write(text):
-        path = tmp_path / "fleet.conf"
-        path.write_text(text)
-        return path
-    return write
+def test_the_service_and_the_socket_are_what_users_of_systemd_expect(lab):
+    assert lab.show("m1", "fleet.service", "Type", "Restart", "RestartUSec", "KillMode",
+                    "NotifyAccess", "User", "UnitFileState") == {
+        "Type": "notify", "Restart": "always", "RestartUSec": "500ms", "KillMode": "process",
+        "NotifyAccess": "main", "User": "", "UnitFileState": "enabled"}
+    assert lab.show("m1", "fleet.socket", "SocketMode", "SocketUser", "SocketGroup", "Listen",
+                    "ActiveState", "UnitFileState") == {
+        "SocketMode": "0660", "SocketUser": "root", "SocketGroup": "fleet",
+        "Listen": "/run/fleet.sock (Stream)", "ActiveState": "active", "UnitFileState": "enabled"}
+    assert lab.run("m1", "pidof", "fleetd").strip() == fleetd_pid(lab)
+    assert lab.run("m1", "cat", f"/proc/{fleetd_pid(lab)}/comm") == "fleetd\n"
 
 
-def test_check_config_shows_what_is_in_effect_and_where_it_comes_from(conf):
-    path = conf("# comment\nagent_ttl=5s\nmetadata=\"zone=a\"\n")
-    done = check_config(path, FLEET_AGENT_TTL="7s")
-    assert done.returncode == 0, done.stderr
-    shown = {line.split("=")[0]: line for line in done.stdout.splitlines()}
-    assert "7s" in shown["agent_ttl"] and "environment" in shown["agent_ttl"]
-    assert "zone=a" in shown["metadata"] and f"{path}:3" in shown["metadata"]
-    assert "default" in shown["etcd_key_prefix"]
+def test_stop_of_fleetd_stops_its_units_and_the_socket(lab):
+    lab.start("runs.service")
+    lab.run("m1", "systemctl", "stop", "fleet")
+    try:
+        assert lab.show("m1", "fleet", "Result", "ActiveState") == {
+            "Result": "success", "ActiveState": "inactive"}
+        assert not lab.is_active("m1", "runs.service") and not lab.is_active("m1", "fleet.socket")
+        assert lab.shell("m1", "ls /run/systemd/system/runs.service", status=2) == ""
+    finally:
+        lab.run("m1", "systemctl", "start", "fleet")
+    assert lab.wait_where("runs.service") == "m1"
 
 
-def test_check_config_prints_no_secret(conf):
-    done = check_config(conf("etcd_username=u\netcd_password=geheim\n"
-                             "etcd_servers=http://127.0.0.1:2379\n"))
-    assert done.returncode == 0 and "etcd_password" in done.stdout
-    assert "geheim" not in done.stdout + done.stderr
+def test_sigint_is_no_reason_to_stop_units(lab):
+    """Only systemd's stop job is."""
+    lab.start("runs.service")
+    run, pid = lab.show("m1", "runs.service"), fleetd_pid(lab)
+    lab.run("m1", "systemctl", "kill", "-s", "INT", "fleet")
+    wait_for(lambda: fleetd_pid(lab) not in ("0", pid), "a new fleetd")
+    lab.wait_members("m1")
+    assert lab.show("m1", "runs.service") == run
 
 
-@pytest.mark.parametrize("text, said", [
-    ("\nagent_tll=5s\n", [":2:", "agent_tll", 'did you mean "agent_ttl"']),
-    ("agent_ttl=soon\n", [":1:", "agent_ttl", "soon"]),
-    ("agent_ttl=1s\n", ["agent_ttl", "2s"]),
-    ("etcd_servers=ftp://x\n", [":1:", "etcd_servers"]),
-    ("just words\n", [":1:"]),
-    ("metadata=novalue\n", [":1:", "metadata"]),
-    ("listen=0.0.0.0:49153\n", ["listen", "listen_insecure"]),
-], ids=lambda value: value.strip() if isinstance(value, str) else "")
-def test_a_wrong_configuration_is_refused_with_its_line(conf, text, said):
-    done = check_config(conf(text))
-    assert done.returncode != 0
-    assert all(word in done.stderr for word in said), done.stderr
+def test_the_start_tells_version_machine_and_registry(lab):
+    version = lab.run("m1", "fleetd", "--version").split()[-1]
+    start = said(lab, priority="info")
+    assert f"fleetd {version} is ready on machine {lab.id['m1']}" in start
+    assert "the registry is " in start
+    status = lab.show("m1", "fleet", "StatusText")["StatusText"]
+    assert lab.id["m1"] in status
 
 
-def test_a_configuration_that_is_not_there(tmp_path):
-    done = check_config(tmp_path / "none.conf")
-    assert done.returncode != 0 and "none.conf" in done.stderr
-
-
-@pytest.mark.parametrize("flag", ["--version", "-version"])
-def test_version(flag):
-    done = subprocess.run([str(BIN / "fleetd"), flag], text=True, capture_output=True,
-                          timeout=60, check=True)
-    assert done.stdout.startswith("fleetd version ")
+def test_the_machine_id_is_read_at_each_start(new_lab):
+    lab = new_lab(machines=1)
+    other = "0123456789abcdef0123456789abcdef"
+    lab.run("m1", "systemctl", "stop", "fleet")
+    lab.shell("m1", f"echo {other} > /etc/machine-id; systemctl start fleet")
+    wait_for(lambda: lab.members() == {other}, lambda: f"members {lab.members()}")
+    lab.shell("m1", "systemctl restart fleet")
+    wait_for(lambda: lab.members() == {other}, lambda: f"members {lab.members()}")
 
 
 def test_a_wrong_configuration_keeps_fleetd_from_starting_with_a_reason(new_lab):
@@ -73,26 +68,16 @@ def test_a_wrong_configuration_keeps_fleetd_from_starting_with_a_reason(new_lab)
     assert 'did you mean "agent_ttl"' in lab.journal("m1")
 
 
-def api(lab, machine, path):
-    """(status, headers, body) of a GET."""
-    out = subprocess.run(["curl", "-s", "-i", f"http://{lab.ip[machine]}:49153{path}"], text=True,
-                         capture_output=True, timeout=60, check=True).stdout
-    head, body = out.replace("\r\n", "\n").split("\n\n", 1)
-    return int(head.split()[1]), head.lower(), body
-
-
 def test_fleetd_is_ready_without_etcd_and_says_what_is_missing(new_lab):
     lab = new_lab(machines=1)
     lab.run("m1", "systemctl", "stop", "fleet")
     lab.lab("etcd", "stop")
     lab.run("m1", "systemctl", "start", "fleet")
     assert lab.is_active("m1", "fleet")
-    status, head, body = api(lab, "m1", "/fleet/v1/units")
-    assert status == 503 and "retry-after" in head
-    assert json.loads(body)["error"]["message"].startswith(
-        "fleet server unable to communicate with etcd")
-    wait_for(lambda: lab.env["ETCDCTL_ENDPOINTS"] in api(lab, "m1", "/fleet/v1/units")[2],
-             lambda: f"the endpoint to be named: {api(lab, 'm1', '/fleet/v1/units')}")
+    api = api_of(lab)
+    assert api.ask("GET", "units").error.startswith("fleet server unable to communicate with etcd")
+    wait_for(lambda: lab.env["ETCDCTL_ENDPOINTS"] in api.ask("GET", "units").error,
+             lambda: f"the endpoint to be named: {api.ask('GET', 'units')}")
     for verb in (["list-units"], ["list-machines"], ["destroy", "x"]):
         said = lab.ctl(*verb, status=1).stderr
         assert "fleet server unable to communicate with etcd" in said
@@ -102,21 +87,6 @@ def test_fleetd_is_ready_without_etcd_and_says_what_is_missing(new_lab):
     lab.wait_members("m1")
     assert lab.units() == {}, "what was refused is not done later"
     lab.ctl("start", "a")
-
-
-def test_a_second_machine_with_the_same_id_does_not_join(new_lab):
-    lab = new_lab(machines=2)
-    lab.run("m2", "systemctl", "stop", "fleet")
-    lab.shell("m2", f"echo {lab.id['m1']} > /etc/machine-id")
-    lab.run("m2", "systemctl", "start", "fleet")
-    assert lab.is_active("m2", "fleet")
-    status, _, body = wait_for(
-        lambda: (lambda answer: answer if lab.ip["m1"] in answer[2] else None)(
-            api(lab, "m2", "/fleet/v1/units")), "m2 to name the other machine with its id")
-    assert status == 503
-    assert json.loads(body)["error"]["message"].startswith(
-        "fleet server unable to communicate with etcd")
-    assert lab.members(at="m1") == {"m1"}
 
 
 def test_the_lease_is_kept_over_a_restart(new_lab):

@@ -1,5 +1,6 @@
 """Machines that join, leave and come back, and the units that follow from it. A lab for each."""
 from cluster import service, wait_for
+from http_client import api_of, said, serves, unix_api_of
 
 
 def test_global_and_waiting_units_start_on_a_machine_that_joins_later(new_lab):
@@ -55,3 +56,60 @@ def test_a_machine_with_a_broken_fleet_keeps_the_others_working(new_lab):
     assert lab.where("works.service", at="m1") in ("m1", "m3")
     lab.shell("m2", "sed -i /agent_tll/d /etc/fleet/fleet.conf")
     lab.wait_members("m1", "m2", "m3", at="m1")
+
+
+def become(lab, machine, id_):
+    """Gives a machine this id; fleetd reads it when it starts."""
+    lab.run(machine, "systemctl", "stop", "fleet")
+    lab.shell(machine, f"echo {id_} > /etc/machine-id; systemctl start fleet")
+
+
+def test_a_second_machine_with_the_same_id_is_refused_until_it_has_one_of_its_own(new_lab):
+    lab = new_lab(machines=2)
+    lab.file("pinned.service", service(fleet=[f"MachineID={lab.id['m1']}"]))
+    lab.ctl("start", "pinned")
+    runs, fleetd = lab.runs("m1"), lab.show("m1", "fleet")
+    member = f"/fleet/machines/{lab.id['m1']}"
+    created = lab.created(member)
+    become(lab, "m2", lab.id["m1"])
+    assert lab.is_active("m2", "fleet"), "it is ready, and says what is wrong"
+    for api in (api_of(lab, "m2"), unix_api_of(lab, "m2")):
+        wait_for(lambda: lab.ip["m1"] in api.ask("GET", "units").error,  # pylint: disable=W0640
+                 "m2 to name the other machine with its id")
+        for path in ("units", "state", "machines", "units/pinned.service"):
+            answer = api.ask("GET", path)
+            assert answer.status == 503 and "retry-after" in answer.headers
+            assert answer.error.startswith("fleet server unable to communicate with etcd")
+            assert lab.ip["m1"] in answer.error and lab.id["m1"] in answer.error
+        assert api.put("x.service").status == 503
+    assert lab.ip["m1"] in lab.ctl("list-units", at="m2", status=1).stderr
+    wait_for(lambda: lab.id["m1"] in said(lab, "m2", "err") and lab.ip["m1"] in said(lab, "m2"),
+             lambda: f"it to be in the journal:\n{said(lab, 'm2')}")
+    assert lab.local_units("m2") == [] and not lab.is_active("m2", "pinned.service")
+    assert lab.members(at="m1") == {"m1"} and lab.ctl("list-machines").stdout.count(lab.ip["m1"])
+    assert lab.runs("m1") == runs and lab.show("m1", "fleet") == fleetd
+    assert lab.created(member) == created
+
+    lab.shell("m2", f"echo {lab.id['m2']} > /etc/machine-id")
+    lab.lab("reboot", "m2")
+    lab.wait_members("m1", "m2")
+    lab.file("second.service", service(fleet=[f"MachineID={lab.id['m2']}"]))
+    lab.ctl("start", "second", at="m2")
+    assert lab.where("second.service") == "m2"
+    assert lab.runs("m1") == runs and lab.show("m1", "fleet") == fleetd
+
+
+def test_the_second_machine_with_an_id_joins_by_itself_when_the_first_has_gone(new_lab):
+    lab = new_lab(machines=2)
+    become(lab, "m2", lab.id["m1"])
+    wait_for(lambda: lab.ip["m1"] in api_of(lab, "m2").ask("GET", "units").error,
+             "m2 to name the other machine with its id")
+    fleetd = lab.show("m2", "fleet")
+    lab.run("m1", "systemctl", "stop", "fleet")
+    wait_for(lambda: serves(api_of(lab, "m2")), "m2 to join")
+    assert [machine["primaryIP"] for machine in api_of(lab, "m2").get("machines")["machines"]] == [
+        lab.ip["m2"]]
+    assert lab.show("m2", "fleet") == fleetd
+    lab.run("m1", "systemctl", "start", "fleet")
+    wait_for(lambda: lab.ip["m2"] in api_of(lab, "m1").ask("GET", "units").error,
+             "now the first is the second")
