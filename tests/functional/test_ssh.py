@@ -144,6 +144,7 @@ def test_a_machine_that_does_not_answer_ends_after_the_ssh_timeout(lab, dropped)
         done = lab.ctl(*arguments, env=env, status=None)
         assert done.returncode not in (0, 3) and done.stdout == ""
         assert lab.ip["m2"] in done.stderr and "timed out" in done.stderr
+    assert "soon" in lab.ctl("--ssh-timeout=soon", "ssh", "quiet", "true", status=2).stderr
 
 
 @pytest.mark.parametrize("verb, code", [("ssh", 255), ("status", 1), ("journal", 1)])
