@@ -191,16 +191,6 @@ def test_destroy_takes_a_quoted_glob(lab):
     lab.ctl("destroy", "web@*.service", status=4)
 
 
-def test_version_and_help(lab):
-    version = lab.ctl("version").stdout
-    assert re.fullmatch(r"fleetctl version \S+\n", version)
-    assert lab.ctl("--version").stdout == version
-    for arguments in ([], ["help"], ["-h"], ["--help"]):
-        shown = lab.ctl(*arguments).stdout
-        assert version.split()[-1] in shown and "list-machines" in shown
-    assert "--replace" in lab.ctl("help", "start").stdout
-
-
 def test_an_unambiguous_prefix_is_the_command(lab):
     assert lab.ctl("vers").stdout == lab.ctl("version").stdout
     lab.ctl("st", status=2)

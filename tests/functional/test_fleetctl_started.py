@@ -1,6 +1,6 @@
 """When start says that a unit has started, and when that it has not. One machine is enough."""
 import pytest
-from cluster import service
+from cluster import service, wait_for
 
 LAB = {"machines": 1, "etcd": "none"}
 
@@ -98,3 +98,22 @@ def test_each_wait_can_be_bounded(lab, verb, wanted):
     said = lab.ctl(verb, "--timeout=300ms", "slow", status=5).stderr
     assert "slow.service" in said and wanted in said
     lab.run("m1", "touch", "/run/go")
+
+
+def test_without_blocking_each_verb_is_only_triggered(lab):
+    lab.file("quick.service")
+    for verb, state in (("load", "loaded"), ("start", "launched"), ("restart", "launched"),
+                        ("stop", "loaded"), ("unload", "inactive"), ("start", "launched")):
+        done = lab.ctl(verb, "--no-block", "quick")
+        assert done.stdout == f"Triggered unit quick.service {verb}\n"
+        wait_for(lambda: lab.unit("quick.service")["currentState"] == state,  # pylint: disable=cell-var-from-loop
+                 lambda: lab.unit("quick.service"))
+    assert lab.ctl("destroy", "--no-block", "quick").stdout == "Destroyed quick.service\n"
+    wait_for(lambda: not lab.is_active("m1", "quick.service"), "it to stop")
+
+
+def test_no_limit_is_no_limit(lab):
+    lab.file("once.service", service("Type=oneshot", "ExecStart=/bin/sleep 0.3"))
+    assert "launched on" in lab.ctl("start", "--block-attempts=0", "once").stdout
+    lab.ctl("destroy", "once")
+    assert "launched on" in lab.ctl("start", "--block-attempts", "10", "once").stdout

@@ -113,37 +113,6 @@ def test_ssh_runs_a_command_where_the_unit_runs_with_its_status(lab):
     lab.ctl("ssh", "ffffffffffff", "hostname", status=4)
 
 
-def test_an_unknown_host_key_is_asked_for_and_kept(lab):
-    machine = lab.start("key.service")
-    known = lab.files / "known_hosts"
-    env = {"FLEETCTL_KNOWN_HOSTS_FILE": str(known)}
-    refused = lab.ctl("ssh", "key", "hostname", env=env, input="no\n", status=None)
-    assert refused.returncode != 0 and machine not in refused.stdout
-    assert not known.exists() or known.read_text() == ""
-    assert lab.ctl("ssh", "key", "hostname", env=env, input="yes\n").stdout.endswith(
-        machine + "\n")
-    assert known.read_text()
-    assert lab.ctl("ssh", "key", "hostname", env=env, input="").stdout == machine + "\n"
-
-
-def test_strict_host_key_checking_can_be_switched_off(lab):
-    machine = lab.start("lax.service")
-    known = lab.files / "lax_hosts"
-    done = lab.ctl("--strict-host-key-checking=false", "ssh", "lax", "hostname", input="",
-                   env={"FLEETCTL_KNOWN_HOSTS_FILE": str(known)})
-    assert done.stdout == machine + "\n"
-    assert not known.exists() or known.read_text() == ""
-
-
-@pytest.mark.parametrize("verb", ["journal", "ssh"])
-def test_a_global_unit_needs_the_machine_to_be_named(lab, verb):
-    lab.file("every.service", service(fleet=["Global=true"]))
-    lab.ctl("start", "every")
-    wait_for(lambda: lab.active("every.service") == lab.machines, "the global unit")
-    rest = ["hostname"] if verb == "ssh" else []
-    assert "--machine" in lab.ctl(verb, "every", *rest, status=None).stderr
-
-
 def test_everything_works_in_a_machine_over_the_unix_socket(lab):
     """Without any configuration, as an operator on the machine does it."""
     lab.shell("m1", "cat > /root/local.service <<'END'\n" + service(

@@ -172,6 +172,15 @@ def test_an_answer_for_the_tunnel_is_none_for_the_machine(hosts, lab):
     assert hosts.stored() == [lab.ip["m1"]]
 
 
+def test_the_file_can_be_named_by_a_flag(hosts, lab, tmp_path):
+    other = tmp_path / "other"
+    for flag in (["--known-hosts-file", str(other)], [f"--known-hosts-file={other}"]):
+        done = hosts.ctl("ssh", *flag, lab.id["m2"], "hostname",
+                         answers="" if other.exists() else "yes\n")
+        assert done.stdout == "m2\n"
+    assert hosts.stored() == [] and lab.ip["m2"] in other.read_text()
+
+
 def test_a_key_that_cannot_be_stored_aborts(hosts, lab, tmp_path):
     (tmp_path / "folder").write_text("not a directory\n")
     done = hosts.ctl("ssh", lab.id["m2"], "hostname", answers="yes\n", status=1)
