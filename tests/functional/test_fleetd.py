@@ -1,4 +1,4 @@
-"""fleetd itself: its service, when it is ready, and one machine without etcd."""
+"""fleetd itself: its service, and when it is ready."""
 from cluster import service, wait_for
 from http_client import api_of, fleetd_pid, said
 
@@ -101,40 +101,3 @@ def test_the_lease_is_kept_over_a_restart(new_lab):
                  and lab.show("m1", "fleet", "MainPID") != pid, "a new fleetd")
         lab.wait_members("m1")
         assert lab.created(key) == before
-
-
-def test_one_machine_without_etcd_does_the_same(new_lab):
-    lab = new_lab(machines=1, etcd="none")
-    lab.start("plain.service", service(install=["WantedBy=multi-user.target"]))
-    lab.file("inst@.service", service(fleet=["Conflicts=%p@*.service"]))
-    lab.ctl("submit", "inst@.service")
-    lab.ctl("start", "inst@1")
-    assert "inst@1.service" in lab.ctl("start", "inst@2", status=6).stderr
-    lab.file("every.service", service(fleet=["Global=true"]))
-    lab.ctl("start", "every")
-    lab.file("loaded.service")
-    lab.ctl("load", "loaded")
-    wait_for(lambda: lab.active("every.service"), "the global unit")
-    runs, units = lab.runs(), lab.units()
-
-    pid = lab.show("m1", "fleet", "MainPID")
-    lab.run("m1", "systemctl", "kill", "-s", "KILL", "fleet")
-    wait_for(lambda: lab.is_active("m1", "fleet")
-             and lab.show("m1", "fleet", "MainPID") != pid, "a new fleetd")
-    lab.wait_members("m1")
-    assert lab.runs() == runs and lab.units() == units
-
-    lab.lab("crash", "m1")
-    lab.lab("boot", "m1")
-    lab.wait_members("m1")
-    for name in ("plain.service", "inst@1.service", "every.service"):
-        assert lab.wait_where(name) == "m1"
-        assert lab.is_active("m1", name)
-    assert not lab.is_active("m1", "loaded.service") and "loaded.service" in lab.local_units("m1")
-    assert {name: unit["desiredState"] for name, unit in lab.units().items()} == {
-        name: unit["desiredState"] for name, unit in units.items()}
-
-    lab.ctl("destroy", "inst@1")
-    assert lab.wait_where("inst@2.service") == "m1"
-    lab.ctl("destroy", "*")
-    assert lab.units() == {} and lab.local_units("m1") == []
