@@ -92,7 +92,7 @@ def test_a_unit_that_conflicts_with_what_it_follows_is_nowhere(lab):
 def test_companions_of_other_types_follow_too(lab):
     machine = lab.start("app.service")
     follower = "[X-Fleet]\nMachineOf=app.service\n"
-    names = [lab.file("app.socket", "[Socket]\nListenStream=7008\nService=app.service\n" + follower),
+    names = [lab.file("app.socket", "[Socket]\nListenStream=7008\n" + follower),
              lab.file("app.timer", "[Timer]\nOnCalendar=yearly\n" + follower),
              lab.file("app.path", "[Path]\nPathExists=/run/never\n" + follower),
              lab.file("app.target", "[Unit]\nAfter=app.service\n" + follower)]
