@@ -139,3 +139,15 @@ def test_a_batch_with_one_that_fails_tells_of_each(lab):
     assert sorted(line.split(" on ")[0] for line in done.stdout.splitlines()) == [
         f"Unit u{i}.service launched" for i in range(6) if i != 3]
     assert done.stderr.count("failed on") == 1 and "u3.service" in done.stderr
+
+
+def test_a_destroyed_unit_is_listed_until_it_has_stopped(lab):
+    machine = lab.start("lingers.service", service(
+        "ExecStop=/bin/sh -c 'until test -e /run/go; do sleep 0.05; done'"))
+    assert lab.ctl("destroy", "--no-block", "lingers").stdout == "Destroyed lingers.service\n"
+    wait_for(lambda: lab.states("lingers.service") == {machine: "deactivating"},
+             lambda: lab.states("lingers.service"))
+    assert lab.units() == {}
+    lab.run(machine, "touch", "/run/go")
+    wait_for(lambda: lab.states("lingers.service") == {}, "its state to go")
+    lab.run(machine, "rm", "/run/go")
