@@ -79,7 +79,8 @@ def _unescaped(roff):
 
 def run(program, *arguments, **options):
     """Runs one of our programs: (exit status, standard output and error)."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLEET")}
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("FLEET")}
     done = subprocess.run([os.path.join(BIN, program), *arguments], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           env=environment, check=False, timeout=30, **options)

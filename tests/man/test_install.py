@@ -1,4 +1,4 @@
-"""What `cmake --install` leaves is a complete fleet: programs, pages, systemd's files, documents."""
+"""`cmake --install` leaves a complete fleet: programs, pages, systemd's files, documents."""
 import os
 import subprocess
 

@@ -1,4 +1,4 @@
-"""fleetd(8) and fleet.conf(5) have each flag, signal, exit status and key of fleetd, and no other."""
+"""fleetd(8), fleet.conf(5) have each flag, signal, exit status and key of fleetd, and no other."""
 import glob
 import os
 import re
