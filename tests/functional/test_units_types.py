@@ -73,11 +73,12 @@ def test_a_unit_of_each_type_goes_through_its_states_and_leaves_nothing(lab, nam
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_what_systemd_does_not_start_is_told_at_once_and_can_be_destroyed(lab, name):
     lab.file(name, pinned(lab, UNSUPPORTED[name]))
-    lab.ctl("load", name)
-    assert state(lab, name)[0][1:] == ("inactive", "dead")
-    done = lab.ctl("start", "--timeout=20s", name, status=1)
-    assert name in done.stderr
-    assert "unsupported" in done.stderr or "not found" in done.stderr, "systemd's own answer"
+    said = lab.ctl("load", name, status=None).stderr  # systemd does not even load a scope's file
+    if not said:
+        assert state(lab, name) == [("loaded", "inactive", "dead")]
+        said = lab.ctl("start", "--timeout=20s", name, status=1).stderr
+    assert name in said
+    assert "unsupported" in said or "not-found" in said, "systemd's own answer"
     assert "failed" in lab.unit(name)["progress"]
     lab.ctl("destroy", name)
     assert left_over(lab, name) == ""
