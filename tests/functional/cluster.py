@@ -189,9 +189,15 @@ class Cluster:
 
     def runs(self, *machines):
         """{(machine, unit): RUN_PROPERTIES} of all of fleet's units, as systemd has them."""
-        return {(machine, unit): self.show(machine, unit)
-                for machine in machines or self.machines
-                for unit in self.local_units(machine)}
+        found = {}
+        for machine in machines or self.machines:
+            units = self.local_units(machine)
+            if not units:  # systemctl would show itself
+                continue
+            out = self.run(machine, "systemctl", "show", "-p", ",".join(RUN_PROPERTIES), *units)
+            for unit, lines in zip(units, out.split("\n\n"), strict=True):
+                found[machine, unit] = dict(line.split("=", 1) for line in lines.splitlines())
+        return found
 
     def local_units(self, machine):
         """The units that fleet keeps on a machine."""
