@@ -62,12 +62,13 @@ def test_each_endpoint_is_told_with_its_cause_when_none_serves(lab):
 def test_a_minority_of_members_is_told_and_units_run_on(lab):
     unit_on_each(lab, "steady")
     runs = lab.runs()
+    lab.file("asked.service")
     for member in "12":
         lab.lab("etcd", "stop", "--member", member)
     try:
         for machine in lab.machines:
             wait_for(lambda machine=machine: "leader" in lab.ctl(
-                "destroy", "steady-m1", at=machine, status=1).stderr,
+                "submit", "asked", at=machine, status=1).stderr,
                 f"{machine} to say that etcd has no leader")
         assert lab.runs() == runs
     finally:
