@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/edit_distance.h"
 #include "base/status.h"
 #include "fleetd/config_types.h"
 
@@ -128,20 +129,6 @@ std::vector<ConfigKey> MakeKeys() {
   };
 }
 
-// Insertions, deletions and replacements that lead from one text to the other.
-size_t EditDistance(absl::string_view from, absl::string_view to) {
-  std::vector<size_t> row(to.size() + 1);
-  for (size_t j = 0; j < row.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= from.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= to.size(); ++j) {
-      const size_t replaced = diagonal + (from[i - 1] == to[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({replaced, row[j] + 1, row[j - 1] + 1}));
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 const std::vector<ConfigKey>& ConfigKeys() {
@@ -160,7 +147,8 @@ absl::string_view NearestConfigKey(absl::string_view name) {
   absl::string_view nearest;
   size_t best = std::max<size_t>(2, name.size() / 3) + 1;
   for (const ConfigKey& key : ConfigKeys()) {
-    const size_t distance = EditDistance(name, key.name);
+    const size_t distance =
+        EditDistance({name.data(), name.size()}, {key.name.data(), key.name.size()});
     if (distance >= best) continue;
     best = distance;
     nearest = key.name;
