@@ -62,8 +62,8 @@ absl::Status ErrorOf(const HttpResponse& response) {
   const json body = json::parse(response.body, nullptr, false);
   std::string message;
   if (body.is_object() && body.contains("error")) message = StringAt(body["error"], "message");
-  if (message.empty()) message = Cat("the server answered HTTP ", response.code);
-  return {CodeOf(response.code), message};
+  if (message.empty()) message = Cat("the server answered HTTP ", response.head.code);
+  return {CodeOf(response.head.code), message};
 }
 
 int64_t NumberAt(const json& object, std::string_view key) {
@@ -83,6 +83,7 @@ std::string ToText(const UnitChange& change) {
   if (change.replace) object["replace"] = true;
   if (change.force) object["force"] = true;
   if (change.restart) object["restart"] = true;
+  if (change.stop) object["stop"] = true;
   if (change.destroy) object["destroy"] = true;
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -189,6 +190,7 @@ struct ApiClient::Impl {
   ClientOptions options;
   size_t current = 0;  // the endpoint used last
   std::unique_ptr<HttpConnection> connection;
+  std::set<std::string> warned;  // codes of the warnings that were told
 
   absl::Time DeadlineFrom(absl::Duration extra = absl::ZeroDuration()) const {
     return MonotonicNow() + options.request_timeout + extra;
@@ -196,6 +198,12 @@ struct ApiClient::Impl {
 
   void Trace(std::string_view line) const {
     if (options.trace) options.trace(line);
+  }
+
+  void Warn(const HttpHead& head) {
+    for (const Warning& warning : head.warnings) {
+      if (warned.insert(warning.code).second && options.warn) options.warn(warning.text);
+    }
   }
 
   absl::StatusOr<std::unique_ptr<HttpConnection>> Open(const Endpoint& endpoint) const {
@@ -267,9 +275,10 @@ struct ApiClient::Impl {
                          request.method == "GET", [&](std::unique_ptr<HttpConnection>& used) {
                            return used->Exchange(request, DeadlineFrom(extra));
                          }));
-    Trace(Cat(request.method, " ", request.target, ": ", response.code, ", ", response.body.size(),
-              " bytes"));
-    if (response.code >= 300) return ErrorOf(response);
+    Trace(Cat(request.method, " ", request.target, ": ", response.head.code, ", ",
+              response.body.size(), " bytes"));
+    Warn(response.head);
+    if (response.head.code >= 300) return ErrorOf(response);
     return std::move(response.body);
   }
 
@@ -414,15 +423,16 @@ absl::StatusOr<std::unique_ptr<WatchStream>> ApiClient::Watch(const WatchOptions
   if (options.since) Append(target, "&since=", *options.since);
   const HttpRequest request{.target = target};
   std::unique_ptr<HttpConnection> stream;
-  ASSIGN_OR_RETURN(const int code,
-                   impl_->WithConnection<int>(true, [&](std::unique_ptr<HttpConnection>& used) {
-                     auto opened = used->Open(request, impl_->DeadlineFrom());
-                     if (opened.ok()) stream = std::move(used);
-                     return opened;
-                   }));
-  impl_->Trace(Cat("GET ", target, ": ", code));
-  if (code == 200) return std::make_unique<WatchStream>(std::move(stream));
-  HttpResponse response{.code = code};
+  ASSIGN_OR_RETURN(HttpHead head, impl_->WithConnection<HttpHead>(
+                                      true, [&](std::unique_ptr<HttpConnection>& used) {
+                                        auto opened = used->Open(request, impl_->DeadlineFrom());
+                                        if (opened.ok()) stream = std::move(used);
+                                        return opened;
+                                      }));
+  impl_->Trace(Cat("GET ", target, ": ", head.code));
+  impl_->Warn(head);
+  if (head.code == 200) return std::make_unique<WatchStream>(std::move(stream));
+  HttpResponse response{.head = std::move(head), .body = {}};
   for (;;) {
     auto bytes = stream->ReadSome(impl_->DeadlineFrom());
     if (!bytes.ok() || !*bytes) break;

@@ -35,6 +35,9 @@ struct ClientOptions {
   // `dial` cannot tell whether there is somebody at the other end: a connection counts as made when
   // the server has answered a first, harmless request.
   bool probe = false;
+  // Called with what servers warn of besides their answers (that they may be old), once for each
+  // kind.
+  std::function<void(std::string_view)> warn;
   // Called with a line about each request; for --debug.
   std::function<void(std::string_view)> trace;
 };
@@ -47,6 +50,7 @@ struct UnitChange {
   bool replace = false;
   bool force = false;
   bool restart = false;
+  bool stop = false;  // with loaded: also where systemd started it by itself
   bool destroy = false;
 };
 

@@ -115,6 +115,38 @@ TEST(ApiClient, ReportsAnAnswerThatIsNotHttp) {
   EXPECT_EQ(client.GetUnit("a").status().code(), absl::StatusCode::kInternal);
 }
 
+TEST(ApiClient, TellsWhatServersWarnOfOnceForEachKind) {
+  int seconds = 0;
+  FakeServer server(FakeServer::kLoopback, [&](const FakeRequest&) {
+    return FakeResponse{.body = "{}",
+                        .headers = Cat("Warning: 110 fleetd \"", ++seconds, " s old\"\r\n",
+                                       "Warning: 299 - \"odd\"\r\n")};
+  });
+  ClientOptions options = OptionsFor(server.endpoint());
+  std::vector<std::string> told;
+  options.warn = [&](std::string_view text) { told.emplace_back(text); };
+  ApiClient client(options);
+  EXPECT_TRUE(client.ListMachines().ok());
+  EXPECT_TRUE(client.ListStates().ok());
+  EXPECT_THAT(told, ElementsAre("1 s old", "odd"));
+}
+
+TEST(ApiClient, AProbedEndpointThatDoesNotAnswerIsNotConnectedTo) {
+  FakeServer dead(FakeServer::kLoopback, Always({.hang = true}));
+  FakeServer server(FakeServer::kLoopback, Always({.body = R"({"revision":1,"results":[{}]})"}));
+  ClientOptions options = OptionsFor(dead.endpoint());
+  options.request_timeout = absl::Milliseconds(20);
+  options.probe = true;
+  EXPECT_TRUE(IsNotConnected(ApiClient(options).Batch({{.name = "a"}}).status()));
+
+  options.endpoints = *ParseEndpoints(Cat(dead.endpoint(), ",", server.endpoint()));
+  const auto answer = ApiClient(options).Batch({{.name = "a"}});
+  EXPECT_TRUE(answer.ok()) << answer.status();
+  ASSERT_EQ(server.requests().size(), 2U);
+  EXPECT_EQ(server.requests()[0].target, "/healthz");
+  EXPECT_EQ(server.connections(), 1);
+}
+
 TEST(ApiClient, SendsOnlyTheMembersOfAChangeThatAreSet) {
   FakeServer server(FakeServer::kLoopback,
                     Always({.body = R"({"revision":9,"results":[{"name":"a","code":201},

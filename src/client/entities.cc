@@ -63,7 +63,8 @@ Machine MachineFromJson(const json& object) {
                   .primary_ip = StringAt(object, "primaryIP"),
                   .hostname = StringAt(object, "hostname"),
                   .version = StringAt(object, "version"),
-                  .state = StringAt(object, "state")};
+                  .state = StringAt(object, "state"),
+                  .systemd_user = StringAt(object, "systemdUser")};
   const json* metadata = Find(object, "metadata");
   if (metadata != nullptr && metadata->is_object()) {
     for (const auto& [key, value] : metadata->items()) {

@@ -56,6 +56,7 @@ struct Machine {
   std::string hostname;
   std::string version;
   std::string state;
+  std::string systemd_user;  // whose systemd runs its units; empty: the system's
   int64_t units = 0;
   std::string json;
 };

@@ -142,7 +142,7 @@ bool FakeServer::ServeOne(int fd, std::string& buffer) {
     response = handler_(request);
   }
   if (response.hang) return Fill(fd, buffer, buffer.size() + 1);
-  std::string text = Cat("HTTP/1.1 ", response.code, " Status\r\n");
+  std::string text = Cat("HTTP/1.1 ", response.code, " Status\r\n", response.headers);
   if (response.close) text += "Connection: close\r\n";
   if (!response.chunks) {
     if (response.code != 204) Append(text, "Content-Length: ", response.body.size(), "\r\n");

@@ -23,6 +23,7 @@ struct FakeRequest {
 struct FakeResponse {
   int code = 200;
   std::string body;
+  std::string headers;  // lines, each with its end
   // Sent as the body's chunks instead, one after the other.
   std::optional<std::vector<std::string>> chunks;
   bool keep_open = false;  // after the chunks the body does not end

@@ -78,20 +78,27 @@ HttpConnection::HttpConnection(std::unique_ptr<Stream> stream, std::string autho
 
 HttpConnection::~HttpConnection() = default;
 
-absl::StatusOr<int> HttpConnection::Open(const HttpRequest& request, absl::Time deadline) {
+absl::StatusOr<HttpHead> HttpConnection::Open(const HttpRequest& request, absl::Time deadline) {
   absl::Status status = impl_->Send(request, deadline);
   if (status.ok()) status = impl_->ReadHead(deadline);
   if (!status.ok()) {
     impl_->broken = true;
     return status;
   }
-  return static_cast<int>(impl_->parser->get().result_int());
+  const auto& message = impl_->parser->get();
+  HttpHead head{.code = static_cast<int>(message.result_int()), .warnings = {}};
+  const auto [begin, end] = message.equal_range(http::field::warning);
+  for (auto it = begin; it != end; ++it) {
+    const std::string_view value(it->value().data(), it->value().size());
+    if (auto warning = ParseWarning(value)) head.warnings.push_back(*std::move(warning));
+  }
+  return head;
 }
 
 absl::StatusOr<HttpResponse> HttpConnection::Exchange(const HttpRequest& request,
                                                       absl::Time deadline) {
   HttpResponse response;
-  ASSIGN_OR_RETURN(response.code, Open(request, deadline));
+  ASSIGN_OR_RETURN(response.head, Open(request, deadline));
   while (!impl_->parser->is_done()) {
     if (absl::Status status = impl_->Advance(deadline); !status.ok()) {
       impl_->broken = true;

@@ -7,11 +7,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/stream.h"
+#include "client/warning.h"
 
 namespace fleet::client {
 
@@ -21,8 +23,14 @@ struct HttpRequest {
   std::string body;    // sent as application/json; none when empty
 };
 
-struct HttpResponse {
+// What came before the body.
+struct HttpHead {
   int code = 0;
+  std::vector<Warning> warnings;
+};
+
+struct HttpResponse {
+  HttpHead head;
   std::string body;
 };
 
@@ -37,8 +45,8 @@ class HttpConnection {
   // UNAVAILABLE or DEADLINE_EXCEEDED; the connection cannot be used after an error.
   absl::StatusOr<HttpResponse> Exchange(const HttpRequest& request, absl::Time deadline);
 
-  // Sends the request and reads the head of the answer; its status code.
-  absl::StatusOr<int> Open(const HttpRequest& request, absl::Time deadline);
+  // Sends the request and reads the head of the answer.
+  absl::StatusOr<HttpHead> Open(const HttpRequest& request, absl::Time deadline);
   // The next bytes of the body after Open(), never empty; nullopt at its end. DEADLINE_EXCEEDED:
   // nothing came in time, and more may be read later.
   absl::StatusOr<std::optional<std::string>> ReadSome(absl::Time deadline);

@@ -4,20 +4,19 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstring>
 #include <utility>
 
 #include "base/status.h"
+#include "client/child.h"
 #include "client/clock.h"
 #include "client/text.h"
 
@@ -82,9 +81,7 @@ class ChildStream final : public SocketStream {
   ChildStream(int fd, pid_t pid) : SocketStream(fd), pid_(pid) {}
   ~ChildStream() override {
     kill(pid_, SIGTERM);
-    int status = 0;
-    while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
+    ReapChild(pid_);
   }
   ChildStream(const ChildStream&) = delete;
   ChildStream& operator=(const ChildStream&) = delete;
@@ -181,7 +178,7 @@ absl::StatusOr<std::unique_ptr<Stream>> Dial(const Endpoint& endpoint, const Tls
   }
   ASSIGN_OR_RETURN(const int fd, ConnectTcp(endpoint, deadline));
   if (endpoint.scheme == Endpoint::Scheme::kHttps) {
-    return StartTls(fd, endpoint.host, tls, deadline);
+    return StartTls(std::make_unique<SocketStream>(fd), endpoint.host, tls, deadline);
   }
   return std::make_unique<SocketStream>(fd);
 }
@@ -190,23 +187,13 @@ absl::StatusOr<std::unique_ptr<Stream>> DialCommand(const std::vector<std::strin
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
     return Broken("cannot make a socket pair", errno);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, pair[1], STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, pair[1], STDOUT_FILENO);
-  std::vector<char*> raw;
-  raw.reserve(argv.size() + 1);
-  for (const std::string& argument : argv) raw.push_back(const_cast<char*>(argument.c_str()));
-  raw.push_back(nullptr);
-  pid_t pid = 0;
-  const int error = posix_spawnp(&pid, raw[0], &actions, nullptr, raw.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
+  const auto pid = StartChild(argv, {.in = pair[1], .out = pair[1]});
   close(pair[1]);
-  if (error != 0) {
+  if (!pid.ok()) {
     close(pair[0]);
-    return absl::UnavailableError(Cat("cannot run ", argv[0], ": ", std::strerror(error)));
+    return pid.status();
   }
-  return std::make_unique<ChildStream>(pair[0], pid);
+  return std::make_unique<ChildStream>(pair[0], *pid);
 }
 
 }  // namespace fleet::client

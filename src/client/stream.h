@@ -43,12 +43,13 @@ absl::StatusOr<std::unique_ptr<Stream>> Dial(const Endpoint& endpoint, const Tls
                                              absl::Time deadline);
 
 // Starts `argv` (looked up in PATH) and talks to its standard input and output. The child gets the
-// caller's standard error; it is killed and reaped when the stream is destroyed.
+// caller's standard error; it is ended and reaped when the stream is destroyed.
 absl::StatusOr<std::unique_ptr<Stream>> DialCommand(const std::vector<std::string>& argv);
 
-// Used by Dial for https: takes the connected socket `fd` over.
-absl::StatusOr<std::unique_ptr<Stream>> StartTls(int fd, const std::string& host,
-                                                 const TlsFiles& tls, absl::Time deadline);
+// TLS on `stream`, with a server whose certificate is for `host` (a name or an address).
+absl::StatusOr<std::unique_ptr<Stream>> StartTls(std::unique_ptr<Stream> stream,
+                                                 const std::string& host, const TlsFiles& tls,
+                                                 absl::Time deadline);
 
 // A connected, non-blocking unix socket, which the caller closes.
 absl::StatusOr<int> ConnectUnix(const std::string& path, absl::Time deadline);

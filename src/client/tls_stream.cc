@@ -1,10 +1,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -16,21 +13,25 @@
 namespace fleet::client {
 namespace {
 
+// What began the trouble. OpenSSL keeps a queue of errors, and none is left in it.
 std::string LastError() {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();
-  if (code == 0) return errno != 0 ? std::strerror(errno) : "connection closed";
+  if (code == 0) return "the connection was closed";
+  if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* reason = ERR_reason_error_string(code);
   return reason != nullptr ? reason : Cat("error ", code);
 }
 
+// OpenSSL works on two memory buffers; this moves them to and from the stream below.
 class TlsStream final : public Stream {
  public:
-  TlsStream(int fd, SSL_CTX* context, SSL* ssl) : fd_(fd), context_(context), ssl_(ssl) {}
+  // Takes everything over; `ssl` has memory buffers.
+  TlsStream(std::unique_ptr<Stream> below, SSL_CTX* context, SSL* ssl)
+      : below_(std::move(below)), context_(context), ssl_(ssl) {}
   ~TlsStream() override {
     SSL_free(ssl_);
     SSL_CTX_free(context_);
-    close(fd_);
   }
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -38,14 +39,18 @@ class TlsStream final : public Stream {
   absl::Status Handshake(absl::Time deadline) {
     for (;;) {
       const int n = SSL_connect(ssl_);
-      if (n == 1) return absl::OkStatus();
+      // What there is to say to the server, be it that its certificate is refused.
+      const absl::Status flushed = Flush(deadline);
+      if (n == 1) return flushed;
       const long verified = SSL_get_verify_result(ssl_);
       if (verified != X509_V_OK) {
+        ERR_clear_error();
         return absl::UnavailableError(
             Cat("the server's certificate is refused: ", X509_verify_cert_error_string(verified),
                 "; is --ca-file the authority that signed it?"));
       }
-      RETURN_IF_ERROR(WaitAfter(n, "TLS handshake failed", deadline));
+      RETURN_IF_ERROR(flushed);
+      RETURN_IF_ERROR(FillAfter(n, "TLS handshake failed", deadline));
     }
   }
 
@@ -53,12 +58,13 @@ class TlsStream final : public Stream {
     std::string bytes(64 << 10, '\0');
     for (;;) {
       const int n = SSL_read(ssl_, bytes.data(), static_cast<int>(bytes.size()));
+      RETURN_IF_ERROR(Flush(deadline));  // reading may have made an answer to the server's keys
       if (n > 0) {
         bytes.resize(static_cast<size_t>(n));
         return bytes;
       }
       if (SSL_get_error(ssl_, n) == SSL_ERROR_ZERO_RETURN) return std::string();
-      RETURN_IF_ERROR(WaitAfter(n, "the TLS connection broke", deadline));
+      RETURN_IF_ERROR(FillAfter(n, "the TLS connection broke", deadline));
     }
   }
 
@@ -66,34 +72,42 @@ class TlsStream final : public Stream {
     while (!bytes.empty()) {
       const size_t size = std::min<size_t>(bytes.size(), 1 << 20);
       const int n = SSL_write(ssl_, bytes.data(), static_cast<int>(size));
+      RETURN_IF_ERROR(Flush(deadline));
       if (n > 0) {
         bytes.remove_prefix(static_cast<size_t>(n));
         continue;
       }
-      RETURN_IF_ERROR(WaitAfter(n, "the TLS connection broke", deadline));
+      RETURN_IF_ERROR(FillAfter(n, "the TLS connection broke", deadline));
     }
     return absl::OkStatus();
   }
 
   bool Idle() const override {
-    pollfd poll_fd{fd_, POLLIN, 0};
-    return SSL_pending(ssl_) == 0 && poll(&poll_fd, 1, 0) == 0;
+    return SSL_pending(ssl_) == 0 && BIO_ctrl_pending(SSL_get_rbio(ssl_)) == 0 && below_->Idle();
   }
 
  private:
-  // Waits for what the operation that returned `n` needs; its error if it needs nothing.
-  absl::Status WaitAfter(int n, std::string_view what, absl::Time deadline) {
-    switch (SSL_get_error(ssl_, n)) {
-      case SSL_ERROR_WANT_READ:
-        return WaitFor(fd_, POLLIN, deadline);
-      case SSL_ERROR_WANT_WRITE:
-        return WaitFor(fd_, POLLOUT, deadline);
-      default:
-        return absl::UnavailableError(Cat(what, ": ", LastError()));
-    }
+  // Sends what OpenSSL has written.
+  absl::Status Flush(absl::Time deadline) {
+    char* bytes = nullptr;
+    const long size = BIO_get_mem_data(SSL_get_wbio(ssl_), &bytes);
+    if (size <= 0) return absl::OkStatus();
+    const std::string pending(bytes, static_cast<size_t>(size));
+    static_cast<void>(BIO_reset(SSL_get_wbio(ssl_)));
+    return below_->Write(pending, deadline);
   }
 
-  int fd_;
+  // Reads for the operation that returned `n`; its error if it does not wait for that.
+  absl::Status FillAfter(int n, std::string_view what, absl::Time deadline) {
+    if (SSL_get_error(ssl_, n) != SSL_ERROR_WANT_READ)
+      return absl::UnavailableError(Cat(what, ": ", LastError()));
+    ASSIGN_OR_RETURN(const std::string bytes, below_->Read(deadline));
+    if (bytes.empty()) return absl::UnavailableError(Cat(what, ": the connection was closed"));
+    BIO_write(SSL_get_rbio(ssl_), bytes.data(), static_cast<int>(bytes.size()));
+    return absl::OkStatus();
+  }
+
+  std::unique_ptr<Stream> below_;
   SSL_CTX* context_;
   SSL* ssl_;
 };
@@ -120,8 +134,9 @@ absl::Status LoadFiles(SSL_CTX* context, const TlsFiles& tls) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Stream>> StartTls(int fd, const std::string& host,
-                                                 const TlsFiles& tls, absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<Stream>> StartTls(std::unique_ptr<Stream> stream,
+                                                 const std::string& host, const TlsFiles& tls,
+                                                 absl::Time deadline) {
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   SSL* ssl = nullptr;
   absl::Status status = absl::OkStatus();
@@ -134,18 +149,18 @@ absl::StatusOr<std::unique_ptr<Stream>> StartTls(int fd, const std::string& host
     status = LoadFiles(context, tls);
     if (status.ok()) ssl = SSL_new(context);
   }
-  auto stream = std::make_unique<TlsStream>(fd, context, ssl);
+  auto secure = std::make_unique<TlsStream>(std::move(stream), context, ssl);
   if (!status.ok()) return status;
   if (ssl == nullptr) return absl::UnavailableError("cannot set up TLS: out of memory");
-  SSL_set_fd(ssl, fd);
+  SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
   // An address is compared with the certificate's addresses, a name with its names (and sent: SNI).
   X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl);
   if (X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str()) != 1) {
     X509_VERIFY_PARAM_set1_host(parameters, host.c_str(), 0);
     SSL_set_tlsext_host_name(ssl, host.c_str());
   }
-  RETURN_IF_ERROR(stream->Handshake(deadline));
-  return stream;
+  RETURN_IF_ERROR(secure->Handshake(deadline));
+  return secure;
 }
 
 }  // namespace fleet::client
