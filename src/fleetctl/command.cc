@@ -29,6 +29,9 @@ absl::StatusOr<client::ClientOptions> OptionsFrom(const Flags& flags,
   options.tls = {.ca_file = flags.Text("ca-file"),
                  .cert_file = flags.Text("cert-file"),
                  .key_file = flags.Text("key-file")};
+  options.warn = [err = environment.err](std::string_view text) {
+    *err << "Warning: " << text << "\n";
+  };
   if (flags.On("debug")) {
     options.trace = [err = environment.err](std::string_view line) {
       *err << "DEBUG: " << line << "\n";

@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "fleetctl/command.h"
+#include "fleetctl/unbuffered_input.h"
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  fleet::fleetctl::Environment environment{.in = &std::cin,
-                                           .out = &std::cout,
-                                           .err = &std::cerr,
-                                           .terminal = isatty(STDOUT_FILENO) == 1};
+  fleet::fleetctl::UnbufferedInput input_bytes(STDIN_FILENO);
+  std::istream input(&input_bytes);
+  fleet::fleetctl::Environment environment{
+      .in = &input, .out = &std::cout, .err = &std::cerr, .terminal = isatty(STDOUT_FILENO) == 1};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view entry = *variable;
     const size_t equals = entry.find('=');

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,66 +12,19 @@
 #include <cstring>
 
 #include "base/status.h"
+#include "client/child.h"
 #include "client/text.h"
 
 namespace fleet::fleetctl {
-namespace {
-
-class SpawnActions {
- public:
-  SpawnActions() { posix_spawn_file_actions_init(&actions_); }
-  ~SpawnActions() { posix_spawn_file_actions_destroy(&actions_); }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-  posix_spawn_file_actions_t* get() { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_;
-};
-
-absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& argv, SpawnActions& actions) {
-  std::vector<char*> raw;
-  raw.reserve(argv.size() + 1);
-  for (const std::string& word : argv) raw.push_back(const_cast<char*>(word.c_str()));
-  raw.push_back(nullptr);
-  // The child does not inherit that the parent ignores interrupts.
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  sigaddset(&defaults, SIGINT);
-  sigaddset(&defaults, SIGQUIT);
-  sigaddset(&defaults, SIGPIPE);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  pid_t pid = 0;
-  const int error = posix_spawnp(&pid, raw[0], actions.get(), &attributes, raw.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0)
-    return absl::UnavailableError(Cat("cannot run ", argv[0], ": ", std::strerror(error)));
-  return pid;
-}
-
-int Reap(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) return 1;
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-}  // namespace
-
-absl::StatusOr<int> RunInForeground(const std::vector<std::string>& argv) {
+absl::StatusOr<int> RunInForeground(const std::vector<std::string>& argv, int death_signal) {
   struct sigaction ignore {};
   struct sigaction old_int {};
   struct sigaction old_quit {};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGINT, &ignore, &old_int);
   sigaction(SIGQUIT, &ignore, &old_quit);
-  SpawnActions actions;
-  const auto pid = Spawn(argv, actions);
-  absl::StatusOr<int> code = pid.ok() ? absl::StatusOr<int>(Reap(*pid)) : pid.status();
+  const auto pid = client::StartChild(argv, {.death_signal = death_signal});
+  absl::StatusOr<int> code = pid.ok() ? absl::StatusOr<int>(client::ReapChild(*pid)) : pid.status();
   sigaction(SIGINT, &old_int, nullptr);
   sigaction(SIGQUIT, &old_quit, nullptr);
   return code;
@@ -88,11 +39,10 @@ absl::StatusOr<Captured> RunCaptured(const std::vector<std::string>& argv) {
     close(pipes[0][1]);
     return absl::UnavailableError(Cat("cannot make a pipe: ", std::strerror(errno)));
   }
-  SpawnActions actions;
-  posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(actions.get(), pipes[0][1], STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(actions.get(), pipes[1][1], STDERR_FILENO);
-  const auto pid = Spawn(argv, actions);
+  const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const auto pid =
+      client::StartChild(argv, {.in = nothing, .out = pipes[0][1], .err = pipes[1][1]});
+  if (nothing >= 0) close(nothing);
   close(pipes[0][1]);
   close(pipes[1][1]);
   Captured captured;
@@ -111,7 +61,7 @@ absl::StatusOr<Captured> RunCaptured(const std::vector<std::string>& argv) {
   close(pipes[0][0]);
   close(pipes[1][0]);
   RETURN_IF_ERROR(pid.status());
-  captured.code = Reap(*pid);
+  captured.code = client::ReapChild(*pid);
   return captured;
 }
 

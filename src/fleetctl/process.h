@@ -2,6 +2,7 @@
 
 // Child processes: one that takes the terminal over, or one whose output is wanted.
 
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,9 @@ namespace fleet::fleetctl {
 
 // Runs `argv` (looked up in PATH) with this process's standard streams; its exit status, or 128 and
 // the number of the signal that ended it. Interrupts from the terminal are the child's meanwhile.
-absl::StatusOr<int> RunInForeground(const std::vector<std::string>& argv);
+// It gets `death_signal` if this process ends before it.
+absl::StatusOr<int> RunInForeground(const std::vector<std::string>& argv,
+                                    int death_signal = SIGTERM);
 
 struct Captured {
   int code = 0;

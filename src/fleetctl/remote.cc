@@ -4,6 +4,7 @@
 #include "client/text.h"
 #include "fleetctl/process.h"
 #include "fleetctl/ssh.h"
+#include "fleetctl/ssh_log.h"
 
 namespace fleet::fleetctl {
 
@@ -46,7 +47,8 @@ absl::StatusOr<int> RunOn(Session& session, const std::string& machine_id,
     if (!command.empty()) return RunInForeground({"/bin/sh", "-c", command});
     const auto& variables = session.environment().variables;
     const auto shell = variables.find("SHELL");
-    return RunInForeground({shell == variables.end() ? "/bin/sh" : shell->second});
+    // As when its terminal is closed: an interactive shell does not heed SIGTERM.
+    return RunInForeground({shell == variables.end() ? "/bin/sh" : shell->second}, SIGHUP);
   }
   const client::Machine* machine = session.FindMachine(machine_id);
   if (machine == nullptr || machine->primary_ip.empty()) {
@@ -54,17 +56,19 @@ absl::StatusOr<int> RunOn(Session& session, const std::string& machine_id,
         Cat("the address of machine ", machine_id, " is not known: it is not in the cluster now"));
   }
   const std::string host = machine->primary_ip;
-  ASSIGN_OR_RETURN(const SshOptions options,
-                   SshOptionsFrom(session.flags(), session.environment()));
-  ASSIGN_OR_RETURN(const auto known_hosts, CheckHostKeys(options, host, session.environment()));
-  std::vector<std::string> argv = SshArgv(options, host, known_hosts);
-  if (!command.empty()) argv.push_back(command);
-  ASSIGN_OR_RETURN(const int code, RunInForeground(argv));
-  if (code == kSshFailed) {
-    session.err() << "Error: ssh to " << options.username << "@" << host
-                  << " failed; is a key that it accepts in your ssh agent (ssh-add -l), and "
-                     "--ssh-username right?\n";
+  if (host.starts_with("-")) {
+    return absl::FailedPreconditionError(
+        Cat("machine ", machine_id, " says that its address is \"", host, "\""));
   }
+  ASSIGN_OR_RETURN(SshOptions options, SshOptionsFrom(session.flags(), session.environment()));
+  ASSIGN_OR_RETURN(const auto known_hosts, CheckHostKeys(options, host, session.environment()));
+  SshLog log(&session.err());
+  options.log_file = log.path();
+  const auto code = RunInForeground(SshArgv(options, host, command, known_hosts));
+  // ssh has said what was the matter, but not what can be done about a login.
+  if (const std::string_view hint = LoginHint(log.Finish()); !hint.empty())
+    session.err() << "Error: ssh to " << options.username << "@" << host << " failed" << hint
+                  << "\n";
   return code;
 }
 

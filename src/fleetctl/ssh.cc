@@ -43,6 +43,7 @@ std::string QuotedFile(const std::string& file) {
 
 void CommonOptions(std::vector<std::string>& argv, const SshOptions& options,
                    const std::vector<std::string>& known_hosts) {
+  if (!options.log_file.empty()) argv.insert(argv.end(), {"-E", options.log_file});
   Option(argv, Cat("ConnectTimeout=", options.timeout_seconds));
   if (!options.strict) {
     Option(argv, "StrictHostKeyChecking=no");
@@ -68,6 +69,14 @@ std::vector<std::string> TunnelBase(const SshOptions& options,
   return argv;
 }
 
+// ssh takes options after the host, too: a command may begin with a dash only behind "--".
+std::vector<std::string> WithCommand(std::vector<std::string> argv, const std::string& host,
+                                     const std::string& command) {
+  argv.push_back(host);
+  if (!command.empty()) argv.insert(argv.end(), {"--", command});
+  return argv;
+}
+
 void AddProxy(std::vector<std::string>& argv, const SshOptions& options,
               const std::vector<std::string>& known_hosts) {
   if (options.tunnel_host.empty()) return;
@@ -82,6 +91,18 @@ void AddProxy(std::vector<std::string>& argv, const SshOptions& options,
     Append(command, ShellQuote(escaped), " ");
   }
   Option(argv, Cat("ProxyCommand=", command, "-W '[%h]:%p' ", ShellQuote(options.tunnel_host)));
+}
+
+// To a machine, up to the host.
+std::vector<std::string> MachineBase(const SshOptions& options,
+                                     const std::vector<std::string>& known_hosts) {
+  std::vector<std::string> argv = {"ssh"};
+  CommonOptions(argv, options, known_hosts);
+  argv.insert(argv.end(), {"-l", options.username});
+  if (!options.port.empty()) argv.insert(argv.end(), {"-p", options.port});
+  if (options.forward_agent) argv.emplace_back("-A");
+  AddProxy(argv, options, known_hosts);
+  return argv;
 }
 
 // What ssh makes of a host with the user's configuration: `key value…` lines.
@@ -191,8 +212,7 @@ absl::Status CheckOne(const SshOptions& options, std::vector<std::string> base,
                                           "-o", "ControlPath=none",
                                           "-o", "BatchMode=yes"};
   base.insert(base.begin() + 1, probe.begin(), probe.end());
-  base.insert(base.end(), {host, "true"});
-  ASSIGN_OR_RETURN(const Captured probed, RunCaptured(base));
+  ASSIGN_OR_RETURN(const Captured probed, RunCaptured(WithCommand(base, host, "true")));
   std::ifstream file(keys.path());
   const std::string lines((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (lines.empty()) {
@@ -255,6 +275,8 @@ absl::StatusOr<SshOptions> SshOptionsFrom(const Flags& flags, const Environment&
     if (!endpoint.ok())
       return UsageError(Cat("--tunnel is HOST or HOST:PORT, not \"", tunnel, "\""));
     options.tunnel_host = endpoint->host;
+    if (options.tunnel_host.starts_with("-"))
+      return UsageError(Cat("--tunnel is HOST or HOST:PORT, not \"", tunnel, "\""));
     if (tunnel.find(':', tunnel.find(']') == std::string::npos ? 0 : tunnel.find(']')) !=
         std::string::npos) {
       options.tunnel_port = endpoint->port;
@@ -264,20 +286,22 @@ absl::StatusOr<SshOptions> SshOptionsFrom(const Flags& flags, const Environment&
 }
 
 std::vector<std::string> SshArgv(const SshOptions& options, const std::string& host,
+                                 const std::string& command,
                                  const std::vector<std::string>& known_hosts) {
-  std::vector<std::string> argv = {"ssh"};
-  CommonOptions(argv, options, known_hosts);
-  argv.insert(argv.end(), {"-l", options.username});
-  if (!options.port.empty()) argv.insert(argv.end(), {"-p", options.port});
-  if (options.forward_agent) argv.emplace_back("-A");
-  AddProxy(argv, options, known_hosts);
-  argv.push_back(host);
-  return argv;
+  return WithCommand(MachineBase(options, known_hosts), host, command);
 }
 
-std::vector<std::string> TunnelArgv(const SshOptions& options,
+std::vector<std::string> TunnelArgv(const SshOptions& options, const std::string& command,
                                     const std::vector<std::string>& known_hosts) {
-  return TunnelBase(options, known_hosts);
+  return WithCommand(TunnelBase(options, known_hosts), options.tunnel_host, command);
+}
+
+std::vector<std::string> ForwardArgv(const SshOptions& options, const std::string& host,
+                                     const std::string& port,
+                                     const std::vector<std::string>& known_hosts) {
+  std::vector<std::string> argv = TunnelBase(options, known_hosts);
+  argv.insert(argv.end(), {"-W", Cat("[", host, "]:", port), options.tunnel_host});
+  return argv;
 }
 
 absl::StatusOr<std::vector<std::string>> CheckTunnelKey(const SshOptions& options,
@@ -298,10 +322,8 @@ absl::StatusOr<std::vector<std::string>> CheckHostKeys(const SshOptions& options
     RETURN_IF_ERROR(CheckTunnelKey(options, environment).status());
   }
   ASSIGN_OR_RETURN(KnownHosts known, FindKnownHosts(options, host, options.port, environment));
-  std::vector<std::string> base = SshArgv(options, host, known.user_files);
-  base.pop_back();  // the host
-  RETURN_IF_ERROR(
-      CheckOne(options, std::move(base), host, known.settings, known.all_files, environment));
+  RETURN_IF_ERROR(CheckOne(options, MachineBase(options, known.user_files), host, known.settings,
+                           known.all_files, environment));
   return known.user_files;
 }
 

@@ -22,6 +22,7 @@ struct SshOptions {
   std::string known_hosts_file;  // "~" expanded
   bool strict = true;
   bool forward_agent = false;
+  std::string log_file;     // where ssh writes what it has to say; empty: standard error
   std::string tunnel_host;  // empty: none
   std::string tunnel_port;
 };
@@ -29,13 +30,18 @@ struct SshOptions {
 // From the global flags and, where a command has them, --ssh-port and --forward-agent.
 absl::StatusOr<SshOptions> SshOptionsFrom(const Flags& flags, const Environment& environment);
 
-// The command line for `host`, to which a command's words can be added. `known_hosts` are the files
-// that the client would read without us.
+// The command line that runs `command` (a line for the shell there; a login shell if it is empty)
+// on `host`. `known_hosts` are the files that the client would read without us.
 std::vector<std::string> SshArgv(const SshOptions& options, const std::string& host,
+                                 const std::string& command,
                                  const std::vector<std::string>& known_hosts);
-// The same to the tunnel host itself.
-std::vector<std::string> TunnelArgv(const SshOptions& options,
+// The same on the tunnel's host.
+std::vector<std::string> TunnelArgv(const SshOptions& options, const std::string& command,
                                     const std::vector<std::string>& known_hosts);
+// Standard input and output are connected to a TCP port, as the tunnel's host knows it.
+std::vector<std::string> ForwardArgv(const SshOptions& options, const std::string& host,
+                                     const std::string& port,
+                                     const std::vector<std::string>& known_hosts);
 
 // With strict checking: if no known-hosts file has a key for `host` (and for the tunnel's), gets
 // the key the way ssh would connect, shows its fingerprint and asks; "yes" stores it.

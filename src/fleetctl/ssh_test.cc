@@ -18,7 +18,7 @@ TEST(SshArgv, MapsFleetsFlagsToSshsOptions) {
   options.port = "2222";
   options.forward_agent = true;
   EXPECT_THAT(
-      SshArgv(options, "10.0.0.1", {"/home/u/.ssh/known_hosts"}),
+      SshArgv(options, "10.0.0.1", "", {"/home/u/.ssh/known_hosts"}),
       ElementsAre("ssh", "-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=yes", "-o",
                   "UserKnownHostsFile=\"/home/u/.fleetctl/kh\" \"/home/u/.ssh/known_hosts\"", "-l",
                   "core", "-p", "2222", "-A", "10.0.0.1"));
@@ -27,10 +27,31 @@ TEST(SshArgv, MapsFleetsFlagsToSshsOptions) {
 TEST(SshArgv, WithoutStrictCheckingNothingIsAskedOrStored) {
   SshOptions options = Basic();
   options.strict = false;
-  EXPECT_THAT(SshArgv(options, "h", {}),
+  EXPECT_THAT(SshArgv(options, "h", "", {}),
               ElementsAre("ssh", "-o", "ConnectTimeout=10", "-o", "StrictHostKeyChecking=no", "-o",
                           "UserKnownHostsFile=/dev/null", "-o", "GlobalKnownHostsFile=/dev/null",
                           "-o", "LogLevel=ERROR", "-l", "core", "h"));
+}
+
+TEST(SshArgv, ACommandIsNoOptionOfSshs) {
+  const auto argv = SshArgv(Basic(), "h", "-V", {});
+  EXPECT_THAT(std::vector(argv.end() - 3, argv.end()), ElementsAre("h", "--", "-V"));
+}
+
+TEST(SshArgv, WhatSshSaysGoesToTheLogOfEachHop) {
+  SshOptions options = Basic();
+  options.log_file = "/log";
+  options.tunnel_host = "jump";
+  const auto argv = SshArgv(options, "h", "", {});
+  EXPECT_THAT(std::vector(argv.begin(), argv.begin() + 3), ElementsAre("ssh", "-E", "/log"));
+  EXPECT_THAT(argv, testing::Contains(testing::StartsWith("ProxyCommand=ssh -E /log -o ")));
+}
+
+TEST(ForwardArgv, ConnectsToAPortThatTheTunnelsHostKnows) {
+  SshOptions options = Basic();
+  options.tunnel_host = "jump";
+  const auto argv = ForwardArgv(options, "fd00::1", "80", {});
+  EXPECT_THAT(std::vector(argv.end() - 3, argv.end()), ElementsAre("-W", "[fd00::1]:80", "jump"));
 }
 
 TEST(SshArgv, ATunnelIsAProxyWithTheSameOptions) {
@@ -38,7 +59,7 @@ TEST(SshArgv, ATunnelIsAProxyWithTheSameOptions) {
   options.strict = false;
   options.tunnel_host = "jump";
   options.tunnel_port = "2200";
-  const auto argv = SshArgv(options, "h", {});
+  const auto argv = SshArgv(options, "h", "", {});
   EXPECT_THAT(argv, testing::Contains(
                         "ProxyCommand=ssh -o ConnectTimeout=10 -o StrictHostKeyChecking=no -o "
                         "UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null -o "

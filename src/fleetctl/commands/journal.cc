@@ -2,6 +2,7 @@
 #include "client/text.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/manager.h"
 #include "fleetctl/process.h"
 #include "fleetctl/remote.h"
 #include "fleetctl/ssh.h"
@@ -24,8 +25,8 @@ absl::StatusOr<int> Journal(Session& session) {
   } else {
     ASSIGN_OR_RETURN(machine, MachineOfUnit(*unit));
   }
-  std::string command = Cat(flags.On("sudo") ? "sudo " : "", "journalctl --unit ", ShellQuote(name),
-                            " --no-pager -n ", lines);
+  std::string command = JournalLine(ManagerOf(session, machine), name, flags.On("sudo"));
+  Append(command, " --no-pager -n ", lines);
   if (flags.On("follow")) command += " -f";
   if (!flags.Text("output").empty())
     Append(command, " --output ", ShellQuote(flags.Text("output")));

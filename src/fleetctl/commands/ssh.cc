@@ -44,6 +44,8 @@ absl::StatusOr<int> Ssh(Session& session) {
     if (words.empty()) return UsageError("ssh needs TARGET, --unit or --machine");
     ASSIGN_OR_RETURN(machine, MachineOfTarget(session, words[0]));
     words.erase(words.begin());
+    // The flags have ended already; ssh takes this, too.
+    if (!words.empty() && words[0] == "--") words.erase(words.begin());
   }
   // As ssh does: the words make one line for the shell there.
   return RunOn(session, machine, Join(words, " "));

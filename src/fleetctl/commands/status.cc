@@ -1,9 +1,11 @@
+#include <utility>
+
 #include "client/text.h"
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/manager.h"
 #include "fleetctl/output.h"
-#include "fleetctl/process.h"
 #include "fleetctl/remote.h"
 #include "fleetctl/ssh.h"
 
@@ -35,7 +37,7 @@ int StatusOf(Session& session, const client::Unit& unit) {
     session.err() << "Error: " << MessageOf(machine.status()) << "\n";
     return kNotActive;
   }
-  const auto code = RunOn(session, *machine, Cat("systemctl status -l ", ShellQuote(unit.name)));
+  const auto code = RunOn(session, *machine, StatusLine(ManagerOf(session, *machine), unit.name));
   if (!code.ok()) return session.Fail(code.status());
   return *code == kSshFailed ? kFailed : *code;
 }
