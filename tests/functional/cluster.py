@@ -239,7 +239,7 @@ class Cluster:
             with contextlib.closing(sqlite3.connect(Path(copy, names[0]))) as database:
                 rows = database.execute("SELECT v.key, v.create_revision, v.mod_revision FROM live "
                                         "JOIN version v USING (id)").fetchall()
-        return {bytes(key).decode(): revisions for key, *revisions in rows
+        return {bytes(key).decode(): tuple(revisions) for key, *revisions in rows
                 if bytes(key).startswith(prefix.encode())}
 
     def created(self, prefix):

@@ -104,7 +104,7 @@ def test_a_partition_shorter_than_the_ttl_changes_nothing(new_lab):
     lab.ctl("start", "last", at=witness)
     after = lab.runs()
     assert {run: after.get(run) for run in runs} == runs
-    assert {key: lab.keys("/fleet/assignments/").get(key) for key in assignments} == assignments
+    assert assignments.items() <= lab.keys("/fleet/assignments/").items()
     assert lab.created("/fleet/machines/") == members
 
 
