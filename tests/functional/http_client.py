@@ -1,4 +1,4 @@
-"""The HTTP API as a program sees it: requests over TCP, unix sockets and TLS, whole or by the byte."""
+"""The HTTP API as a program sees it, over TCP, unix sockets and TLS; and fleetd's configuration."""
 import contextlib
 import json
 import re

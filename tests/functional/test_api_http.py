@@ -2,6 +2,7 @@
 import contextlib
 import json
 import select
+import socket
 
 import pytest
 from cluster import wait_for
@@ -30,7 +31,7 @@ def serves_others(api):
     return bool(api.get("machines")["machines"])
 
 
-# --- Clients that never finish. They are begun first and looked at last, so that nothing waits. -----
+# --- Clients that never finish. They are begun first and looked at last, so that nothing waits. ---
 
 
 UNFINISHED = {
@@ -70,7 +71,7 @@ def test_others_are_served_while_clients_send_no_more(api, unfinished):
     assert unfinished["second request"].read().status == 200
 
 
-# --- Methods and errors -----------------------------------------------------------------------------
+# --- Methods and errors ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -213,6 +214,16 @@ def test_what_is_not_http_is_a_bad_request(api, data):
     assert serves_others(api)
 
 
+@pytest.mark.parametrize("body", [b"[" * 900_000, b"[" * 450_000 + b"]" * 450_000,
+                                  b'{"options":[{"section":' * 40_000 + b"1" + b"}]}" * 40_000],
+                         ids=["open", "arrays", "objects"])
+def test_json_that_is_nested_deeply_is_a_bad_request(api, body):
+    for method, path in ((PUT, "units/a.service"), (PATCH, "machines")):
+        answer = api.ask(method, path, body)
+        assert answer.status == 400 and len(answer.error) < 1000
+    assert serves_others(api)
+
+
 @pytest.mark.parametrize("path", ["/fleet/v1/units/%zz.service", "/fleet/v1/units?view=%2",
                                   "/fleet/v1/units/a%00.service", "/fleet/v1/units?limit=x"])
 def test_a_bad_address_is_a_bad_request(api, path):
@@ -220,7 +231,7 @@ def test_a_bad_address_is_a_bad_request(api, path):
     assert answer.status == 400 and answer.error
 
 
-# --- The discovery document -------------------------------------------------------------------------
+# --- The discovery document -----------------------------------------------------------------------
 
 
 def test_the_discovery_document_lists_exactly_what_is_served(lab, api):
@@ -266,7 +277,7 @@ def test_the_schemas_of_the_discovery_document_name_each_member(lab, api):
             assert required <= set(entity), schema
 
 
-# --- Connections ------------------------------------------------------------------------------------
+# --- Connections ----------------------------------------------------------------------------------
 
 
 def test_a_connection_serves_many_requests(api):
@@ -307,6 +318,16 @@ def test_pipelined_requests_are_answered_in_their_order(api):
     assert [answer.status for answer in answers] == codes
     assert [answer.json["name"] for answer in answers[2::6]] == [
         f"u{number}.service" for number in range(20)]
+
+
+def test_a_client_that_says_no_more_still_gets_its_answer(api):
+    """As `printf … | nc` does."""
+    for data, code in ((GET_MACHINES, 200), (put_of("a.service"), 201)):
+        with api.connect() as connection:
+            connection.send(data)
+            connection.socket.shutdown(socket.SHUT_WR)
+            assert connection.read().status == code
+            assert connection.closed()
 
 
 def test_a_chunked_body_is_taken(api):
@@ -389,7 +410,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(api):
         assert idle.read().status == 200
 
 
-# --- The end of the clients that never finish ------------------------------------------------------
+# --- The end of the clients that never finish -----------------------------------------------------
 
 
 def ended(connection):

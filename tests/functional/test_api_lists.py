@@ -142,7 +142,7 @@ def test_every_machine_gives_the_same_answers(lab, api):
     launch(lab, api)
     other = api_of(lab, "m2")
     for path in ("units?limit=100", "state?limit=100", "machines"):
-        wait_for(lambda: api.get(path) == other.get(path),  # pylint: disable=W0640
+        wait_for(lambda: api.get(path) == other.get(path),  # pylint: disable=cell-var-from-loop
                  f"the same {path} on both machines")
     token = api.get("units")["nextPageToken"]
     assert other.get(f"units?nextPageToken={token}") == api.get(f"units?nextPageToken={token}")

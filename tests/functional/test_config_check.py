@@ -1,4 +1,4 @@
-"""fleet.conf as `fleetd --check-config` reads it: every key, every form of a value, every mistake."""
+"""fleet.conf as `fleetd --check-config` reads it: every key, form and mistake."""
 import os
 import subprocess
 
@@ -109,7 +109,7 @@ def test_engine_ttl_follows_agent_ttl(check):
 TWO = '["http://10.0.0.1:2379", "http://10.0.0.2:2379"]'
 
 
-@pytest.mark.parametrize("line, shown", [
+FORMS = [
     ("public_ip=10.0.0.1", "10.0.0.1"),
     ("public_ip = 10.0.0.1", "10.0.0.1"),
     ("  public_ip\t=\t10.0.0.1  ", "10.0.0.1"),
@@ -156,7 +156,10 @@ TWO = '["http://10.0.0.1:2379", "http://10.0.0.2:2379"]'
     ("reserved_cpu=0.5", "0.5"),
     ("reserved_memory=1G", "1G"),
     ("disruption_budget=2", "2"),
-], ids=lambda value: value)
+]
+
+
+@pytest.mark.parametrize("line, shown", FORMS, ids=lambda value: value)
 def test_every_form_of_a_value_is_read(check, line, shown):
     done = check(line)
     assert done.returncode == 0, done.stderr
@@ -179,6 +182,19 @@ def test_the_environment_wins_and_is_named(check):
     assert (done.shown["agent_ttl"], done.origin["agent_ttl"]) == ("7s", "environment")
     assert done.origin["metadata"] == f"{check.path}:2"
     assert done.origin["etcd_key_prefix"] == "default"
+
+
+def test_a_mistake_in_the_environment_is_told_by_its_variable(check):
+    done = check("agent_ttl=5s", FLEET_AGENT_TTL="soon", FLEET_LISTEN="0.0.0.0:1")
+    assert done.returncode == 1
+    assert "FLEET_AGENT_TTL" in done.stderr and "soon" in done.stderr
+    assert "environment: listen" in done.stderr
+
+
+def test_a_variable_that_is_no_key_is_told_and_does_no_harm(check):
+    done = check(FLEET_AGENT_TLL="5s", FLEET_HOME="/root", HOME="/root")
+    assert done.returncode == 0 and done.shown["agent_ttl"] == "10s"
+    assert "FLEET_AGENT_TLL" in done.stderr and 'did you mean "agent_ttl"' in done.stderr
 
 
 def test_no_secret_is_printed(check):
@@ -207,7 +223,7 @@ def test_a_key_without_effect_is_accepted_with_a_notice(check, line):
     assert f"{check.path}:1" in done.stderr and line.split("=")[0] in done.stderr
 
 
-@pytest.mark.parametrize("line, words", [
+MISTAKES = [
     ("agent_tll=5s", ["agent_tll", 'did you mean "agent_ttl"']),
     ("etcd_server=http://x", ['did you mean "etcd_servers"']),
     ("Verbosity=1", ['did you mean "verbosity"']),
@@ -238,7 +254,10 @@ def test_a_key_without_effect_is_accepted_with_a_notice(check, line):
     ("=value", []),
     ("etcd_certfile=/etc/hostname", ["etcd_keyfile"]),
     ("etcd_username=x", ["etcd_password"]),
-], ids=lambda value: value if isinstance(value, str) else "")
+]
+
+
+@pytest.mark.parametrize("line, words", MISTAKES, ids=[line for line, _ in MISTAKES])
 def test_a_mistake_is_told_with_its_line_and_all_of_them_at_once(check, line, words):
     done = check("# a comment", line, "", "another_mistake=1")
     assert done.returncode == 1 and done.stdout == ""

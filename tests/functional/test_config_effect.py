@@ -15,9 +15,9 @@ LAB = {"machines": 1, "ttl": 4, "conf": [
     "mass_loss_hold=30s", "isolation_stop_timeout=4s", "disruption_budget=2", "reserved_cpu=10%",
     "reserved_memory=64M", "placement=spread", "rebalance=off", "drift=report", "reboot_slots=2"]}
 PREFIX = "/other/cluster/"
+pytestmark = pytest.mark.etcd
 
 
-@pytest.mark.etcd
 def test_etcd_key_prefix_is_where_everything_is_kept(lab):
     lab.start("a.service")
     assert f"{PREFIX}units/a.service" in lab.keys("/")
@@ -34,7 +34,6 @@ def lease_ttl(lab, key):
     return etcdctl("lease", "timetolive", f"{lease:x}")["granted-ttl"]
 
 
-@pytest.mark.etcd
 def test_agent_ttl_and_engine_ttl_are_how_long_machine_and_leader_may_be_silent(lab):
     assert lease_ttl(lab, f"{PREFIX}machines/{lab.id['m1']}") == 4
     assert lease_ttl(lab, f"{PREFIX}leader") == 7
@@ -60,7 +59,7 @@ def test_state_directory_is_where_fleetd_keeps_what_is_its_own(lab):
 
 
 def test_engine_reconcile_interval_is_for_safety_and_what_happens_is_decided_at_once(lab):
-    """Twice a second in this lab: there is never anything left to decide. And with a day: the same."""
+    """Twice a second in this lab: nothing is ever left to decide. With once a day: the same."""
     lab.file("a.service", service(fleet=["MachineMetadata=late=yes"]))
     with configured(lab, "engine_reconcile_interval=86400") as api:
         lab.ctl("start", "a", status=6)
@@ -72,7 +71,6 @@ def test_engine_reconcile_interval_is_for_safety_and_what_happens_is_decided_at_
     assert "the sweep found" not in lab.journal("m1", lines=1000)
 
 
-@pytest.mark.etcd
 def test_events_max_is_how_many_events_are_kept(lab):
     names = [lab.file(f"u{number}.service") for number in range(4)]
     first = set(lab.keys(f"{PREFIX}events/"))
@@ -132,7 +130,6 @@ def test_the_environment_of_the_service_wins(lab):
         wait_for(lambda: serves(unix_api_of(lab)), "fleetd")
 
 
-@pytest.mark.etcd
 def test_etcd_request_timeout_is_how_long_an_answer_is_waited_for(lab):
     lab.lab("etcd", "pause")
     try:
@@ -196,7 +193,6 @@ def test_disable_engine_leaves_the_scheduling_to_others(new_lab):
     wait_for(lambda: lab.leader() == "m1", "m1 to lead again")
 
 
-@pytest.mark.etcd
 def test_without_etcd_servers_the_registry_is_the_machines_own_and_the_log_says_so(lab):
     endpoint = lab.env["ETCDCTL_ENDPOINTS"]
     assert f"the registry is etcd at {endpoint}" in said(lab) and PREFIX in said(lab)

@@ -7,11 +7,12 @@ from http_client import api_of, fleetd_pid, reload, said, serves, unix_api_of, w
 
 LAB = {"machines": 1, "ttl": 3, "metadata": ["m1:zone=a"]}
 CONF = "/etc/fleet/fleet.conf"
+pytestmark = pytest.mark.etcd  # once: the registry makes no difference
 
 
 @pytest.fixture(name="conf")
 def configuration(lab):
-    """Changes the machine's fleet.conf by a sed script; afterwards it is as it was, and in effect."""
+    """Changes the machine's fleet.conf by a sed script; afterwards the old one is in effect."""
     lab.run("m1", "cp", CONF, f"{CONF}.kept")
     yield lambda script: lab.run("m1", "sed", "-i", script, CONF)
     lab.run("m1", "mv", f"{CONF}.kept", CONF)
@@ -105,7 +106,7 @@ def test_sighup_tells_of_keys_that_need_a_restart(lab, conf):
     conf("$atoken_limit=7\n$apublic_ip=192.0.2.9")
     reload(lab)
     for key in ("token_limit", "public_ip"):
-        wait_for(lambda: any(key in line and "restart" in line  # pylint: disable=W0640
+        wait_for(lambda: any(key in line and "restart" in line  # pylint: disable=cell-var-from-loop
                              for line in said(lab, priority="warning").splitlines()), key)
     assert api_of(lab).get("machines")["machines"][0]["primaryIP"] == lab.ip["m1"]
 
@@ -152,8 +153,7 @@ def test_sigusr1_logs_the_states_of_agent_and_engine_as_json(lab):
     assert fleetd_pid(lab) == pid and serves(unix_api_of(lab))
 
 
-def test_a_lab_without_a_configuration_file_starts_with_the_defaults(new_lab):
-    """/etc/fleet/fleet.conf need not be there unless it is named: a single machine just starts."""
+def test_fleetd_starts_without_a_configuration_file_unless_it_is_named(new_lab):
     lab = new_lab(machines=1, etcd="none")
     lab.shell("m1", f"rm {CONF} && systemctl restart fleet")
     api = unix_api_of(lab)

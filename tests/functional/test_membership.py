@@ -58,6 +58,11 @@ def test_a_machine_with_a_broken_fleet_keeps_the_others_working(new_lab):
     lab.wait_members("m1", "m2", "m3", at="m1")
 
 
+def wait_until_named(api, address):
+    """Waits until the API says which other machine has its machine's id."""
+    wait_for(lambda: address in api.ask("GET", "units").error, f"{address} to be named")
+
+
 def become(lab, machine, id_):
     """Gives a machine this id; fleetd reads it when it starts."""
     lab.run(machine, "systemctl", "stop", "fleet")
@@ -74,8 +79,7 @@ def test_a_second_machine_with_the_same_id_is_refused_until_it_has_one_of_its_ow
     become(lab, "m2", lab.id["m1"])
     assert lab.is_active("m2", "fleet"), "it is ready, and says what is wrong"
     for api in (api_of(lab, "m2"), unix_api_of(lab, "m2")):
-        wait_for(lambda: lab.ip["m1"] in api.ask("GET", "units").error,  # pylint: disable=W0640
-                 "m2 to name the other machine with its id")
+        wait_until_named(api, lab.ip["m1"])
         for path in ("units", "state", "machines", "units/pinned.service"):
             answer = api.ask("GET", path)
             assert answer.status == 503 and "retry-after" in answer.headers
@@ -102,8 +106,7 @@ def test_a_second_machine_with_the_same_id_is_refused_until_it_has_one_of_its_ow
 def test_the_second_machine_with_an_id_joins_by_itself_when_the_first_has_gone(new_lab):
     lab = new_lab(machines=2)
     become(lab, "m2", lab.id["m1"])
-    wait_for(lambda: lab.ip["m1"] in api_of(lab, "m2").ask("GET", "units").error,
-             "m2 to name the other machine with its id")
+    wait_until_named(api_of(lab, "m2"), lab.ip["m1"])
     fleetd = lab.show("m2", "fleet")
     lab.run("m1", "systemctl", "stop", "fleet")
     wait_for(lambda: serves(api_of(lab, "m2")), "m2 to join")
@@ -111,5 +114,4 @@ def test_the_second_machine_with_an_id_joins_by_itself_when_the_first_has_gone(n
         lab.ip["m2"]]
     assert lab.show("m2", "fleet") == fleetd
     lab.run("m1", "systemctl", "start", "fleet")
-    wait_for(lambda: lab.ip["m2"] in api_of(lab, "m1").ask("GET", "units").error,
-             "now the first is the second")
+    wait_until_named(api_of(lab, "m1"), lab.ip["m2"])  # now the first is the second
