@@ -1,20 +1,23 @@
-"""An etcd that asks for a login, and a user who may do nothing but use fleet's prefix. What a login
-gives, a token, ends after two seconds."""
+"""An etcd that asks for a login over TLS, and a user who may do nothing but use fleet's prefix. What
+a login gives, a token, ends after two seconds."""
 import re
-import urllib.request
+import subprocess
 
 from cluster import service, wait_for
-from registry_help import etcdctl, main_pid, refusal, wait_told
+from registry_help import configured, etcdctl, main_pid, refusal, wait_told
 
 LAB = {"machines": 2, "ttl": 3, "etcd": "1",
-       "up": ["--etcd-auth", "fleet:sesame", "--etcd-token-ttl", "2"]}
+       "up": ["--etcd-tls", "--etcd-auth", "fleet:sesame", "--etcd-token-ttl", "2"]}
 
 
 def logins(lab):
     """How often etcd has given a token."""
-    with urllib.request.urlopen(lab.env["ETCDCTL_ENDPOINTS"] + "/metrics", timeout=10) as answer:
-        found = re.search(r'^grpc_server_handled_total\{grpc_code="OK",grpc_method="Authenticate",'
-                          r'.*\} (\d+)$', answer.read().decode(), re.MULTILINE)
+    metrics = subprocess.run(
+        ["curl", "-sS", "--cacert", lab.env["ETCDCTL_CACERT"], "--cert", lab.env["ETCDCTL_CERT"],
+         "--key", lab.env["ETCDCTL_KEY"], lab.env["ETCDCTL_ENDPOINTS"] + "/metrics"],
+        text=True, capture_output=True, timeout=60, check=True).stdout
+    found = re.search(r'^grpc_server_handled_total\{grpc_code="OK",grpc_method="Authenticate",.*\}'
+                      r' (\d+)$', metrics, re.MULTILINE)
     return int(found[1])
 
 
@@ -74,3 +77,16 @@ def test_a_permission_that_is_missing_is_told_and_used_when_it_is_there(lab):
         lab.wait_members(*lab.machines, at=machine)
     assert lab.runs() == runs
     assert lab.start("works.service") in lab.machines
+
+
+def test_the_name_in_the_client_certificate_may_be_the_login(lab):
+    with configured(lab, "m2", "sed -i '/^etcd_username/d; /^etcd_password/d' fleet.conf"):
+        wait_told(lab, "m2", lab.env["ETCDCTL_ENDPOINTS"], "permission denied")
+        etcdctl(lab, "user", "add", "client", "--no-password")
+        etcdctl(lab, "user", "grant-role", "client", "fleet")
+        try:
+            lab.wait_members(*lab.machines, at="m2")
+            pinned = service(fleet=[f"MachineID={lab.id['m2']}"])
+            assert lab.start("pinned.service", pinned) == "m2"
+        finally:
+            etcdctl(lab, "user", "delete", "client")
