@@ -3,7 +3,7 @@ import json
 
 import pytest
 from cluster import service, wait_for
-from http_client import api_of, fleetd_pid, reload, said, serves, unix_api_of, write
+from http_client import api_of, fleetd_pid, reload, said, serves, unix_api_of
 
 LAB = {"machines": 1, "ttl": 3, "metadata": ["m1:zone=a"]}
 CONF = "/etc/fleet/fleet.conf"
@@ -160,5 +160,4 @@ def test_fleetd_starts_without_a_configuration_file_unless_it_is_named(new_lab):
     wait_for(lambda: serves(api), "fleetd without a configuration")
     assert api.put("a.service", "launched").status == 201
     wait_for(lambda: lab.is_active("m1", "a.service"), "its unit")
-    write(lab, "/run/none/dir", "")
     assert "none.conf" in lab.shell("m1", "fleetd --config /run/none.conf 2>&1", status=1)
