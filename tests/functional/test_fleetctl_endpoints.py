@@ -100,6 +100,8 @@ def test_https_among_the_endpoints(lab, keys):
         for endpoint in (f"{REFUSED},{https}", f"{https},{of(lab, 'm2')}"):
             done = ctl("--debug", "list-units", "-o", "name", endpoint=endpoint)
             assert done.stdout == "safe.service\n" and f"connected to {https}" in done.stderr
+        # As the tunnel's host reaches it; the certificate is checked here.
+        assert ctl("--tunnel", lab.ip["m2"], "list-units", "-o", "name").stdout == "safe.service\n"
         # The flags win over the environment. What is wrong is told by its cause.
         for words, cause in ((["--ca-file", keys / "other.pem"], "--ca-file"),
                              (["--cert-file", keys / "none.pem"], "none.pem"),

@@ -138,4 +138,4 @@ def test_journal_uses_sudo_when_asked_to(user, lab):
         assert "the secret" not in lab.ctl(*command, status=None).stdout
         assert "the secret" in lab.ctl(*command, "--sudo").stdout
     finally:
-        lab.shell("m2", "userdel --remove guest; rm /etc/sudoers.d/guest", status=None)
+        lab.shell("m2", "userdel --force --remove guest; rm /etc/sudoers.d/guest", status=None)
