@@ -1,6 +1,6 @@
 """The HTTP API: PATCH /machines in the dialect of fleet 1.0, and what it lasts across."""
 import pytest
-from cluster import service, wait_for
+from cluster import service
 from http_client import JSON, api_of
 
 LAB = {"machines": 2, "ttl": 3, "metadata": ["m1:zone=a,disk=ssd"]}

@@ -1,5 +1,5 @@
 """fleetd itself: its service, and when it is ready."""
-from cluster import service, wait_for
+from cluster import wait_for
 from http_client import api_of, fleetd_pid, said
 
 LAB = {"machines": 1, "ttl": 3}
