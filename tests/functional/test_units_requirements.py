@@ -1,6 +1,7 @@
 """[X-Fleet]: how its keys are written, and what several of them mean together."""
 import pytest
 from cluster import service, wait_for
+from http_client import api_of
 
 LAB = {"machines": 3, "ttl": 5, "metadata": [
     "m1:zone=a,disk=ssd,room=east wing", "m2:zone=b,disk=ssd", "m3:zone=b,disk=hdd"]}
@@ -106,20 +107,24 @@ def test_several_pairs_on_a_line_that_are_not_quoted_are_refused_with_how_to_wri
 # --- Conflicts ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("glob, matches", [
-    ("alpha-1.service", True), ("alpha-1", False), ("alpha", False), ("*", True),
-    ("alpha-*", True), ("*1*", True), ("*.socket", False), ("alpha-?.service", True),
-    ("alpha-??.service", False), ("[a-c]lpha-*", True), ("[b-z]*", False),
-    ("[^a]*", False), ("[^b]lpha*", True), ("alpha-[0-9].service", True),
-    ("\\alpha-1.service", True), ("alpha-\\1.*", True), ("alpha\\-1.service", True),
-    ("ALPHA*", False), ("beta* alpha*", True), ('"alpha-1.service"', True),
-])
-def test_globs_are_for_the_whole_name(lab, glob, matches):
-    """The other unit is there, and both may run on m1 only."""
+GLOBS = {
+    "alpha-1.service": True, "alpha-1": False, "alpha": False, "*": True, "alpha-*": True,
+    "*1*": True, "*.socket": False, "alpha-?.service": True, "alpha-??.service": False,
+    "[a-c]lpha-*": True, "[b-z]*": False, "[^a]*": False, "[^b]lpha*": True,
+    "alpha-[0-9].service": True, "\\alpha-1.service": True, "alpha-\\1.*": True,
+    "alpha\\-1.service": True, "ALPHA*": False, "beta* alpha*": True, '"alpha-1.service"': True,
+}
+
+
+def test_globs_are_for_the_whole_name(lab):
+    """alpha-1 is there, and both may run on m1 only."""
     lab.start("alpha-1.service", service(fleet=[on(lab, "m1")]))
-    lab.file("b.service", service(fleet=[on(lab, "m1"), f"Conflicts={glob}"]))
-    done = lab.ctl("start", "b", status=6 if matches else 0)
-    assert ("alpha-1.service" in done.stderr) is matches
+    for glob, matches in GLOBS.items():
+        lab.file("b.service", service(fleet=[on(lab, "m1"), f"Conflicts={glob}"]))
+        done = lab.ctl("start", "b", status=None)
+        assert done.returncode == (6 if matches else 0), (glob, done.stderr)
+        assert ("alpha-1.service" in done.stderr) is matches, glob
+        lab.ctl("destroy", "b")
 
 
 @pytest.mark.parametrize("glob", ["a[b", "[z-a]*"])
@@ -184,6 +189,19 @@ def test_a_global_unit_with_metadata_and_conflicts(lab):
     lab.ctl("start", "both")
     wait_for(lambda: lab.active("both.service") == ["m1"], lambda: lab.states("both.service"))
     assert lab.local_units("m3") == []
+
+
+@pytest.mark.machines(2)
+def test_a_global_unit_comes_and_goes_with_the_metadata(lab):
+    path = f"/{lab.id['m2']}/metadata/role"
+    lab.file("every.service", service(fleet=["Global=true", "MachineMetadata=role=db"]))
+    lab.ctl("start", "every")
+    assert lab.states("every.service") == {}
+    assert api_of(lab).patch({"op": "add", "path": path, "value": "db"}).status == 204
+    wait_for(lambda: lab.active("every.service") == ["m2"], "it on m2")
+    assert api_of(lab).patch({"op": "remove", "path": path}).status == 204
+    wait_for(lambda: lab.states("every.service") == {}, "it to go")
+    assert lab.local_units("m2") == []
 
 
 @pytest.mark.parametrize("keys", [["Global=true", "X-ConditionMachineID=x"],

@@ -94,14 +94,6 @@ def test_start_waits_until_a_unit_says_that_it_is_ready(lab):
     lab.run(machine, "rm", "/run/ready")
 
 
-def test_start_waits_until_a_oneshot_has_finished(lab):
-    lab.file("once.service", service("Type=oneshot", "RemainAfterExit=yes",
-                                     "ExecStart=/bin/sleep 0.5",
-                                     "ExecStart=/bin/touch /run/once"))
-    lab.ctl("start", "once")
-    lab.run(lab.where("once.service"), "rm", "/run/once")
-
-
 def test_a_unit_that_fails_within_its_start_has_not_started(lab):
     fails = {
         "at-once": ["ExecStart=/bin/false"],

@@ -1,10 +1,6 @@
 """The text of a unit: kept byte for byte, and read as systemd reads it."""
 import base64
-import json
-import urllib.error
-import urllib.request
 
-import pytest
 from cluster import service
 
 LAB = {"machines": 2, "ttl": 5}
@@ -91,47 +87,6 @@ def test_the_last_description_counts_also_when_it_is_empty(lab):
     lab.ctl("submit", "plain")
     row = lab.ctl("list-unit-files", "--no-legend", "--fields=unit,desc").stdout
     assert [cell.strip() for cell in row.split("\t")] == ["plain.service", "-"]
-
-
-def put(lab, name, body):
-    request = urllib.request.Request(
-        f"http://{lab.ip['m1']}:49153/fleet/v1/units/{name}", method="PUT",
-        data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return answer.status
-
-
-def test_a_unit_made_of_options_has_a_canonical_text(lab):
-    options = [("Unit", "Description", "made of options"), ("Service", "Environment", "A=1"),
-               ("X-Fleet", "MachineID", lab.id["m1"]), ("Service", "Environment", ""),
-               ("Service", "ExecStart", "/bin/sleep 1d"), ("Unit", "After", "a.target")]
-    assert put(lab, "made.service", {"desiredState": "launched", "options": [
-        dict(zip(("section", "name", "value"), option)) for option in options]}) == 201
-    assert lab.ctl("cat", "made").stdout == f"""\
-[Unit]
-Description=made of options
-After=a.target
-
-[Service]
-Environment=A=1
-Environment=
-ExecStart=/bin/sleep 1d
-
-[X-Fleet]
-MachineID={lab.id["m1"]}
-"""
-    assert lab.wait_where("made.service") == "m1"
-
-
-@pytest.mark.parametrize("name", ["x@.mount", "x@.slice", "x", ".service",
-                                  "@.service", "a/b.service", "a+b.service", "a.servic",
-                                  248 * "n" + ".service"])
-def test_a_name_that_is_none_is_refused_by_the_api(lab, name):
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        put(lab, name.replace("/", "%2F"), {"desiredState": "inactive", "options": [
-            {"section": "Service", "name": "ExecStart", "value": "/bin/true"}]})
-    assert refused.value.code == 400
-    assert lab.units() == {}
 
 
 def test_names_of_all_characters_and_the_longest_run(lab):
