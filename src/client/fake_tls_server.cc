@@ -49,19 +49,24 @@ struct FakeTlsServer::Tls {
   SSL_CTX* context = nullptr;
 };
 
-FakeTlsServer::FakeTlsServer(std::string ca_file, std::string body)
+FakeTlsServer::FakeTlsServer(const std::string& file, std::string body, bool mutual)
     : body_(std::move(body)), tls_(new Tls) {
   std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = MakeCertificate(key);
-  FILE* file = std::fopen(ca_file.c_str(), "w");
-  if (file == nullptr) Die("the certificate's file");
-  PEM_write_X509(file, certificate);
-  std::fclose(file);
+  FILE* out = std::fopen(file.c_str(), "w");
+  if (out == nullptr) Die("the certificate's file");
+  PEM_write_X509(out, certificate);
+  PEM_write_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr);
+  std::fclose(out);
   tls_->context = SSL_CTX_new(TLS_server_method());
   if (SSL_CTX_use_certificate(tls_->context, certificate) != 1 ||
       SSL_CTX_use_PrivateKey(tls_->context, key) != 1) {
     Die("the certificate");
+  }
+  if (mutual) {
+    SSL_CTX_load_verify_locations(tls_->context, file.c_str(), nullptr);
+    SSL_CTX_set_verify(tls_->context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
   X509_free(certificate);
   EVP_PKEY_free(key);

@@ -12,8 +12,9 @@ namespace fleet::client {
 
 class FakeTlsServer {
  public:
-  // Each request (without a body) is answered 200 with `body`. The certificate is `ca_file`.
-  FakeTlsServer(std::string ca_file, std::string body);
+  // Each request (without a body) is answered 200 with `body`. `file` gets the certificate and its
+  // key. `mutual`: a client has to have the same one.
+  FakeTlsServer(const std::string& file, std::string body, bool mutual = false);
   ~FakeTlsServer();
   FakeTlsServer(const FakeTlsServer&) = delete;
   FakeTlsServer& operator=(const FakeTlsServer&) = delete;

@@ -14,21 +14,46 @@ namespace fleet::client {
 namespace {
 
 // What began the trouble. OpenSSL keeps a queue of errors, and none is left in it.
-std::string LastError() {
+unsigned long TakeError() {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();
+  return code;
+}
+
+std::string Describe(unsigned long code) {
   if (code == 0) return "the connection was closed";
   if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
   const char* reason = ERR_reason_error_string(code);
   return reason != nullptr ? reason : Cat("error ", code);
 }
 
+std::string LastError() { return Describe(TakeError()); }
+
+// True for what a server says that does not take the client's certificate, or misses it.
+bool IsAboutClientCertificate(unsigned long code) {
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL) return false;
+  switch (ERR_GET_REASON(code)) {
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:  // TLS 1.2, without one
+      return true;
+    default:
+      return false;
+  }
+}
+
 // OpenSSL works on two memory buffers; this moves them to and from the stream below.
 class TlsStream final : public Stream {
  public:
   // Takes everything over; `ssl` has memory buffers.
-  TlsStream(std::unique_ptr<Stream> below, SSL_CTX* context, SSL* ssl)
-      : below_(std::move(below)), context_(context), ssl_(ssl) {}
+  TlsStream(std::unique_ptr<Stream> below, std::string cert_file, SSL_CTX* context, SSL* ssl)
+      : below_(std::move(below)), cert_file_(std::move(cert_file)), context_(context), ssl_(ssl) {}
   ~TlsStream() override {
     SSL_free(ssl_);
     SSL_CTX_free(context_);
@@ -94,13 +119,37 @@ class TlsStream final : public Stream {
     if (size <= 0) return absl::OkStatus();
     const std::string pending(bytes, static_cast<size_t>(size));
     static_cast<void>(BIO_reset(SSL_get_wbio(ssl_)));
-    return below_->Write(pending, deadline);
+    absl::Status status = below_->Write(pending, deadline);
+    // A server that ends the connection may have said why.
+    if (absl::IsUnavailable(status)) {
+      const auto last_words = below_->Read(absl::InfinitePast());
+      if (last_words.ok() && !last_words->empty()) {
+        BIO_write(SSL_get_rbio(ssl_), last_words->data(), static_cast<int>(last_words->size()));
+        char byte = 0;
+        const int n = SSL_read(ssl_, &byte, 1);
+        if (n <= 0 && SSL_get_error(ssl_, n) == SSL_ERROR_SSL)
+          return Failed("the TLS connection broke");
+      }
+    }
+    return status;
+  }
+
+  // The error of the operation before.
+  absl::Status Failed(std::string_view what) const {
+    const unsigned long error = TakeError();
+    if (!IsAboutClientCertificate(error))
+      return absl::UnavailableError(Cat(what, ": ", Describe(error)));
+    return absl::UnavailableError(
+        cert_file_.empty()
+            ? Cat("the server wants a client certificate (", Describe(error),
+                  "): name yours with --cert-file and --key-file")
+            : Cat("the server refuses the client certificate ", cert_file_, " (", Describe(error),
+                  "): is it signed by an authority that the server takes (its listen_cafile)?"));
   }
 
   // Reads for the operation that returned `n`; its error if it does not wait for that.
   absl::Status FillAfter(int n, std::string_view what, absl::Time deadline) {
-    if (SSL_get_error(ssl_, n) != SSL_ERROR_WANT_READ)
-      return absl::UnavailableError(Cat(what, ": ", LastError()));
+    if (SSL_get_error(ssl_, n) != SSL_ERROR_WANT_READ) return Failed(what);
     ASSIGN_OR_RETURN(const std::string bytes, below_->Read(deadline));
     if (bytes.empty()) return absl::UnavailableError(Cat(what, ": the connection was closed"));
     BIO_write(SSL_get_rbio(ssl_), bytes.data(), static_cast<int>(bytes.size()));
@@ -108,6 +157,7 @@ class TlsStream final : public Stream {
   }
 
   std::unique_ptr<Stream> below_;
+  std::string cert_file_;
   SSL_CTX* context_;
   SSL* ssl_;
 };
@@ -149,7 +199,7 @@ absl::StatusOr<std::unique_ptr<Stream>> StartTls(std::unique_ptr<Stream> stream,
     status = LoadFiles(context, tls);
     if (status.ok()) ssl = SSL_new(context);
   }
-  auto secure = std::make_unique<TlsStream>(std::move(stream), context, ssl);
+  auto secure = std::make_unique<TlsStream>(std::move(stream), tls.cert_file, context, ssl);
   if (!status.ok()) return status;
   if (ssl == nullptr) return absl::UnavailableError("cannot set up TLS: out of memory");
   SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));

@@ -96,6 +96,27 @@ TEST_F(Tls, IsUsedForHttpsEndpoints) {
   EXPECT_EQ((*machines)[0].id.size(), 300'000U);
 }
 
+TEST_F(Tls, AServerThatRefusesTheClientsCertificateIsNotConnectedTo) {
+  const std::string file = ca_file_ + ".mutual";
+  const FakeTlsServer mutual(file, R"({"machines":[]})", true);
+  const auto ask = [&](const std::string& cert_file) {
+    ApiClient client({.endpoints = *ParseEndpoints(mutual.endpoint()),
+                      .request_timeout = absl::Seconds(20),
+                      .tls = {.ca_file = file, .cert_file = cert_file}});
+    return client.ListMachines().status();
+  };
+  EXPECT_TRUE(ask(file).ok()) << ask(file);
+  EXPECT_TRUE(IsNotConnected(ask("")));
+  EXPECT_THAT(
+      std::string(MessageOf(ask(""))),
+      HasSubstr("the server wants a client certificate (tlsv13 alert certificate required): "
+                "name yours with --cert-file"));
+  EXPECT_TRUE(IsNotConnected(ask(ca_file_)));
+  EXPECT_THAT(std::string(MessageOf(ask(ca_file_))),
+              HasSubstr(Cat("the server refuses the client certificate ", ca_file_, " (")));
+  unlink(file.c_str());
+}
+
 TEST(StartTls, SaysThatTheServerClosedTheConnection) {
   auto below = DialCommand({"true"});
   ASSERT_TRUE(below.ok()) << below.status();
