@@ -144,11 +144,7 @@ int Carry(Session& session, const Action& action, Verdict& verdict) {
 
 void ReportMissing(Session& session, const Selection& selection, Verdict& verdict) {
   for (const std::string& name : selection.missing) {
-    session.err() << "Error: unit " << name << " not found: "
-                  << (IsGlob(name) ? "no registered unit matches it"
-                                   : "the registry does not have it")
-                  << "\n";
-    verdict.Fail(name, kNotFound);
+    verdict.Fail(name, session.Fail(NoSuchUnit(name)));
   }
 }
 

@@ -127,6 +127,9 @@ TEST(Fleetctl, ListsUnitFiles) {
 
 TEST(Fleetctl, RefusesAnUnknownField) {
   FakeFleet fleet;
+  for (const std::string fields : {"", "unit,", "Unit", " "})
+    EXPECT_EQ(fleet.Run({"list-units", Cat("--fields=", fields)}).code, kFailed) << fields;
+  EXPECT_EQ(fleet.Run({"list-units", "--fields="}).err, "Invalid key in output format: \"\"\n");
   const Result result = fleet.Run({"list-units", "--fields=unit,x"});
   EXPECT_EQ(result.code, kFailed);
   EXPECT_EQ(result.err, "Invalid key in output format: \"x\"\n");
@@ -146,6 +149,41 @@ TEST(Fleetctl, CatGivesTheTextByteForByte) {
   const Result missing = fleet.Run({"cat", "b"});
   EXPECT_EQ(missing.code, kNotFound);
   EXPECT_THAT(missing.err, HasSubstr("b.service"));
+}
+
+TEST(Fleetctl, CatTakesGlobs) {
+  FakeFleet fleet;
+  for (const std::string name : {"b@1.service", "b@2.service", "c.service"})
+    fleet.Add(name, "inactive", Cat(name, "\n"));
+  EXPECT_EQ(fleet.Run({"cat", "c", "b@*"}).out, "c.service\nb@1.service\nb@2.service\n");
+  const Result some = fleet.Run({"cat", "none*", "b@?.service", "b@1"});
+  EXPECT_EQ(some.code, kNotFound);
+  EXPECT_EQ(some.out, "b@1.service\nb@2.service\n");
+  EXPECT_THAT(some.err, HasSubstr("no registered unit matches it"));
+}
+
+TEST(Fleetctl, JournalAndSshTakeAGlobThatOneUnitMatches) {
+  FakeFleet fleet;
+  fleet.local_machine_id = FakeFleet::kMachine;
+  fleet.Add("b@1.service", "launched");
+  fleet.Add("b@2.service", "launched");
+  fleet.Add("c.service", "launched");
+  EXPECT_EQ(fleet.Run({"ssh", "c*", "exit", "7"}).code, 7);
+  EXPECT_EQ(fleet.Run({"ssh", "--unit=c*", "exit", "7"}).code, 7);
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"ssh", "b@*", "true"}, {"journal", "b@*"}}) {
+    const Result result = fleet.Run(words);
+    EXPECT_EQ(result.code, kFailed);
+    EXPECT_THAT(result.err, HasSubstr("several units match b@*: b@1.service, b@2.service"));
+  }
+  EXPECT_EQ(fleet.Run({"journal", "d*"}).code, kNotFound);
+}
+
+TEST(Fleetctl, AVersionInTheEnvironmentIsNoFlag) {
+  FakeFleet fleet;
+  fleet.variables["FLEETCTL_VERSION"] = "1.0";
+  fleet.variables["FLEETCTL_HELP"] = "yes";
+  EXPECT_THAT(fleet.Run({"list-machines"}).out, HasSubstr("8be9f57e"));
 }
 
 TEST(Fleetctl, SubmitsFilesInOneBatch) {

@@ -163,7 +163,7 @@ absl::StatusOr<Parsed> ParseFlags(std::vector<FlagSpec> specs,
 absl::Status ApplyEnvironment(Flags& flags, const std::map<std::string, std::string>& environment) {
   const std::vector<FlagSpec> specs = flags.specs();
   for (const FlagSpec& spec : specs) {
-    if (flags.Given(spec.name) || spec.ignored) continue;
+    if (flags.Given(spec.name) || spec.ignored || !spec.from_environment) continue;
     const std::string key = Cat("FLEETCTL_", ToUpper(WithUnderscores(spec.name)));
     const auto it = environment.find(key);
     if (it == environment.end() || it->second.empty()) continue;

@@ -21,6 +21,7 @@ struct FlagSpec {
   std::string_view fallback = {};  // its value when not given
   std::string_view help = {};      // empty: not shown
   bool ignored = false;            // accepted with a notice, for old scripts
+  bool from_environment = true;    // also taken from FLEETCTL_<FLAG>
 };
 
 // What was given; every lookup REQUIRES a flag of the specifications that were parsed.
@@ -60,7 +61,8 @@ struct Parsed {
 absl::StatusOr<Parsed> ParseFlags(std::vector<FlagSpec> specs,
                                   const std::vector<std::string>& arguments, int stop_after = -1);
 
-// Sets the flags that are not given from FLEETCTL_<FLAG> in `environment`.
+// Sets the flags that are not given, and may come from there, from FLEETCTL_<FLAG> in
+// `environment`.
 absl::Status ApplyEnvironment(Flags& flags, const std::map<std::string, std::string>& environment);
 
 // true/yes/1/on/t and their opposites in any case.

@@ -36,7 +36,10 @@ absl::StatusOr<View> ViewFrom(Session& session, const Listing& listing) {
   }
   const std::string fields =
       given ? session.flags().Text("fields") : std::string(listing.default_fields);
-  for (std::string field : SplitList(fields, ',')) {
+  for (size_t begin = 0; begin <= fields.size();) {
+    const size_t end = std::min(fields.find(',', begin), fields.size());
+    std::string field(Strip(std::string_view(fields).substr(begin, end - begin)));
+    begin = end + 1;
     if (field == "tmachine") {
       session.err() << "WARNING: The field \"tmachine\" is deprecated, use \"target\".\n";
       field = "target";

@@ -57,11 +57,11 @@ if [ -n "$forward" ]; then
   cat <&3 &
   reader=$!
   cat <&4 >&3 &
-  trap "kill $reader $!" EXIT
+  trap "kill $reader $! 2>/dev/null" EXIT
   wait $reader
   exit
 fi
-sh -c $'\n'"$*"  # or a dash would be an option of sh's
+sh -c "$*"
 code=$?
 [ $code -gt 128 ] && code=255
 exit $code

@@ -99,4 +99,20 @@ absl::StatusOr<Selection> SelectUnits(client::ApiClient& api,
   return selection;
 }
 
+absl::Status NoSuchUnit(const std::string& name) {
+  return absl::NotFoundError(
+      Cat("unit ", name, " not found: ",
+          IsGlob(name) ? "no registered unit matches it" : "the registry does not have it"));
+}
+
+absl::StatusOr<client::Unit> SelectUnit(client::ApiClient& api, const std::string& word) {
+  ASSIGN_OR_RETURN(Selection selection, SelectUnits(api, {word}));
+  if (selection.units.size() == 1) return std::move(selection.units[0]);
+  if (selection.units.empty()) return NoSuchUnit(NameFrom(word));
+  std::vector<std::string> names;
+  for (const client::Unit& unit : selection.units) names.push_back(unit.name);
+  return absl::FailedPreconditionError(
+      Cat("several units match ", word, ": ", Join(names, ", "), "; name one of them"));
+}
+
 }  // namespace fleet::fleetctl

@@ -19,6 +19,13 @@ struct Selection {
 absl::StatusOr<Selection> SelectUnits(client::ApiClient& api,
                                       const std::vector<std::string>& words);
 
+// NOT_FOUND for a name or a glob of Selection::missing.
+absl::Status NoSuchUnit(const std::string& name);
+
+// The unit of that name, or the only one that a glob matches. NOT_FOUND; FAILED_PRECONDITION,
+// naming them, if there are several.
+absl::StatusOr<client::Unit> SelectUnit(client::ApiClient& api, const std::string& word);
+
 // The unit's name for a word of the command line: the default suffix is added, globs are left.
 std::string NameFrom(const std::string& word);
 

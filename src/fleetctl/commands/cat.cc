@@ -1,27 +1,28 @@
-#include "client/text.h"
+#include "fleetctl/action.h"
 #include "fleetctl/command.h"
-#include "fleetctl/exit_code.h"
-#include "model/unit_name.h"
+#include "fleetctl/select.h"
 
 namespace fleet::fleetctl {
 namespace {
 
 int RunCat(Session& session) {
-  int code = kDone;
-  for (const std::string& word : session.arguments()) {
-    const std::string name = WithDefaultSuffix(word);
-    const auto unit = session.api().GetUnit(name);
-    if (unit.ok()) {
-      session.out() << unit->content;
+  const auto selection = SelectUnits(session.api(), session.arguments());
+  if (!selection.ok()) return session.Fail(selection.status());
+  Verdict verdict(OrderOf(session.arguments(), *selection));
+  ReportMissing(session, *selection, verdict);
+  for (const client::Unit& unit : selection->units) {
+    if (!unit.content.empty()) {
+      session.out() << unit.content;
       continue;
     }
-    const int failed = absl::IsNotFound(unit.status())
-                           ? session.Fail(absl::NotFoundError(
-                                 Cat("unit ", name, " not found: the registry does not have it")))
-                           : session.Fail(unit.status());
-    if (code == kDone) code = failed;
+    const auto whole = session.api().GetUnit(unit.name);  // it is a summary
+    if (whole.ok()) {
+      session.out() << whole->content;
+    } else {
+      verdict.Fail(unit.name, session.Fail(whole.status()));
+    }
   }
-  return code;
+  return verdict.code();
 }
 
 }  // namespace
@@ -30,7 +31,7 @@ Command CatCommand() {
   return {.name = "cat",
           .summary = "Print a unit's text as it was submitted",
           .arguments = "NAME…",
-          .description = "",
+          .description = "Names may be quoted globs over registered units.",
           .example = "  fleetctl cat hello.service > hello.service",
           .flags = {},
           .run = RunCat,

@@ -5,27 +5,23 @@
 #include "fleetctl/manager.h"
 #include "fleetctl/process.h"
 #include "fleetctl/remote.h"
+#include "fleetctl/select.h"
 #include "fleetctl/ssh.h"
-#include "model/unit_name.h"
 
 namespace fleet::fleetctl {
 namespace {
 
 absl::StatusOr<int> Journal(Session& session) {
   const Flags& flags = session.flags();
-  const std::string name = WithDefaultSuffix(session.arguments()[0]);
   ASSIGN_OR_RETURN(const int lines, flags.Number("lines"));
-  const auto unit = session.api().GetUnit(name);
-  if (absl::IsNotFound(unit.status()))
-    return absl::NotFoundError(Cat("unit ", name, " not found: the registry does not have it"));
-  RETURN_IF_ERROR(unit.status());
+  ASSIGN_OR_RETURN(const client::Unit unit, SelectUnit(session.api(), session.arguments()[0]));
   std::string machine;
   if (!flags.Text("machine").empty()) {
     ASSIGN_OR_RETURN(machine, FindMachineId(session, flags.Text("machine")));
   } else {
-    ASSIGN_OR_RETURN(machine, MachineOfUnit(*unit));
+    ASSIGN_OR_RETURN(machine, MachineOfUnit(unit));
   }
-  std::string command = JournalLine(ManagerOf(session, machine), name, flags.On("sudo"));
+  std::string command = JournalLine(ManagerOf(session, machine), unit.name, flags.On("sudo"));
   Append(command, " --no-pager -n ", lines);
   if (flags.On("follow")) command += " -f";
   if (!flags.Text("output").empty())
@@ -45,7 +41,9 @@ Command JournalCommand() {
   return {.name = "journal",
           .summary = "Show a unit's journal, from where it runs",
           .arguments = "NAME",
-          .description = "Runs journalctl here if the unit is on this machine, else over ssh.",
+          .description =
+              "NAME may be a quoted glob that one unit matches. Runs journalctl here if the unit "
+              "is on this machine, else over ssh.",
           .example = "  fleetctl journal -f --lines=50 hello.service",
           .flags = {{"lines", 'n', "N", "10", "how many of the last lines"},
                     {"follow", 'f', "", "", "go on with new lines as they come"},

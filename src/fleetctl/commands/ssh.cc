@@ -3,18 +3,14 @@
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/remote.h"
-#include "model/unit_name.h"
+#include "fleetctl/select.h"
 
 namespace fleet::fleetctl {
 namespace {
 
 absl::StatusOr<std::string> MachineOfUnitNamed(Session& session, const std::string& word) {
-  const std::string name = WithDefaultSuffix(word);
-  const auto unit = session.api().GetUnit(name);
-  if (absl::IsNotFound(unit.status()))
-    return absl::NotFoundError(Cat("unit ", name, " not found: the registry does not have it"));
-  RETURN_IF_ERROR(unit.status());
-  return MachineOfUnit(*unit);
+  ASSIGN_OR_RETURN(const client::Unit unit, SelectUnit(session.api(), word));
+  return MachineOfUnit(unit);
 }
 
 // A unit, a machine id or an unambiguous prefix of one.
