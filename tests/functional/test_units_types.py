@@ -70,6 +70,29 @@ def test_a_unit_of_each_type_goes_through_its_states_and_leaves_nothing(lab, nam
     assert left_over(lab, name) == ""
 
 
+def test_a_new_text_of_each_type_is_taken_over_by_a_restart(lab):
+    """(what is in the text, what comes instead, systemd's property that shows it)"""
+    changes = {
+        "door.socket": ("/run/door.sock", "/run/gate.sock", "Listen"),
+        "clock.timer": ("yearly", "monthly", "TimersCalendar"),
+        "watch.path": ("/run/never", "/run/soon", "Paths"),
+        "srv-my\\x2ddata.mount": ("=tmpfs\n", "=tmpfs\nOptions=size=2M\n", "Options"),
+        "group.target": ("a group", "another group", "Description"),
+        "app-web.slice": ("=100", "=200", "TasksMax"),
+    }
+    shown = {"clock.timer": "*-*-01", "srv-my\\x2ddata.mount": "size=2048k", "app-web.slice": "200"}
+    for name in changes:
+        lab.file(name, pinned(lab, TYPES[name][0]))
+    lab.ctl("start", *changes)
+    lab.ctl("restart", *changes)
+    for name, (old, new, _) in changes.items():
+        lab.file(name, pinned(lab, TYPES[name][0].replace(old, new)))
+    lab.ctl("start", "--replace", *changes)
+    for name, (_, new, key) in changes.items():
+        assert state(lab, name) == [("loaded", *TYPES[name][1])], name
+        assert shown.get(name, new) in lab.show("m1", name, key)[key], name
+
+
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_what_systemd_does_not_start_is_told_at_once_and_can_be_destroyed(lab, name):
     lab.file(name, pinned(lab, UNSUPPORTED[name]))
