@@ -118,3 +118,16 @@ def test_an_install_section_that_systemd_refuses_is_told_and_leaves_nothing(lab)
     assert "Unit good.service launched on" in done.stdout
     lab.ctl("destroy", "bad")
     assert sorted(links(lab)) == ["a.target.wants/good.service", "good.service"]
+
+
+def test_a_machine_that_reboots_enables_its_units_again(lab):
+    lab.start("back.service", service(fleet=pin(lab), install=["WantedBy=multi-user.target"]))
+    lab.file("waits.service", service(fleet=pin(lab), install=["WantedBy=a.target"]))
+    lab.ctl("load", "waits")
+    before = links(lab)
+    lab.lab("reboot", "m1")
+    lab.wait_members(*lab.machines)
+    wait_for(lambda: links(lab) == before, lambda: links(lab))
+    assert lab.wait_where("back.service") == "m1"
+    wait_for(lambda: lab.states("waits.service") == {"m1": "inactive"},
+             lambda: lab.states("waits.service"))
