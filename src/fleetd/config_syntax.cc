@@ -114,8 +114,11 @@ absl::StatusOr<std::string> Unquote(absl::string_view value) {
 absl::StatusOr<std::vector<std::string>> UnquoteList(absl::string_view value) {
   value = absl::StripAsciiWhitespace(value);
   if (!value.empty() && value.front() == '[') {
-    if (value.back() != ']') return absl::InvalidArgumentError("has a [ that is not closed");
-    return UnquoteBracketed(value.substr(1, value.size() - 2));
+    if (value.back() == ']') return UnquoteBracketed(value.substr(1, value.size() - 2));
+    // [::1]:49153 is an address.
+    if (value.find(']') == absl::string_view::npos || value.find_first_of("\"'") != value.npos) {
+      return absl::InvalidArgumentError("has a [ that is not closed");
+    }
   }
   ASSIGN_OR_RETURN(const std::string text, Unquote(value));
   std::vector<std::string> out;
@@ -127,7 +130,7 @@ absl::StatusOr<std::vector<std::string>> UnquoteList(absl::string_view value) {
 }
 
 std::string Quote(absl::string_view value) {
-  const bool bare = value.find_first_of("\"'[]\\# \t") == absl::string_view::npos;
+  const bool bare = value.find_first_of("\"'[]\\# \t\n\v\f\r") == absl::string_view::npos;
   if (bare) return std::string(value);
   std::string out = "\"";
   for (const char c : value) {

@@ -309,6 +309,19 @@ placement=pack
   EXPECT_EQ(Parse(CheckConfigText(*loaded)), loaded->config);
 }
 
+TEST(Config, TheCheckedTextLosesNoDigitCommaOrBlank) {
+  const auto loaded = ParseConfig(
+      "engine_reconcile_interval=1.23456789\n"
+      "etcd_request_timeout=1000000000.000000001\n"
+      "reserved_cpu=1234.567\n"
+      "metadata=[\"a=b,c\", \"d=e\"]\n"
+      "etcd_username=\"\ra\"\n"
+      "etcd_password=\"(not shown)\"\n",
+      kPath, {});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(Parse(CheckConfigText(*loaded)), loaded->config);
+}
+
 TEST(Config, EveryKeyHasANameOfItsOwnADocumentationAndAReadableDefault) {
   std::set<absl::string_view> names;
   for (const ConfigKey& key : ConfigKeys()) {

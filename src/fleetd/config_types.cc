@@ -21,6 +21,7 @@
 #include "base/duration.h"
 #include "base/status.h"
 #include "fleetd/config_syntax.h"
+#include "fmt/core.h"
 
 namespace fleet::fleetd {
 namespace {
@@ -241,7 +242,9 @@ Type<absl::Duration> Seconds(absl::Duration min) {
   Type<absl::Duration> type = DurationAtLeast(min);
   type.name = absl::StrCat("seconds, at least ", absl::ToDoubleSeconds(min));
   type.format = [](const absl::Duration& duration) {
-    return absl::StrCat(absl::ToDoubleSeconds(duration));
+    const std::string seconds = fmt::format("{}", absl::ToDoubleSeconds(duration));
+    const absl::StatusOr<absl::Duration> read = ParseDuration(seconds);
+    return read.ok() && *read == duration ? seconds : FormatDuration(duration);
   };
   return type;
 }
@@ -277,7 +280,7 @@ Type<int64_t> Cpu() {
         return std::llround(value * unit);
       },
       [](const int64_t& milli_cores) {
-        return absl::StrCat(static_cast<double>(milli_cores) / 1000);
+        return fmt::format("{}", static_cast<double>(milli_cores) / 1000);
       });
 }
 
@@ -327,7 +330,13 @@ Type<Metadata> MetadataPairs() {
             return out;
           },
           [](const Metadata& metadata) {
-            return Quote(absl::StrJoin(metadata, ",", absl::PairFormatter("=")));
+            std::vector<std::string> pairs;
+            bool has_comma = false;
+            for (const auto& [key, data] : metadata) {
+              pairs.push_back(absl::StrCat(key, "=", data));
+              has_comma = has_comma || absl::StrContains(pairs.back(), ",");
+            }
+            return has_comma ? QuoteList(pairs) : Quote(absl::StrJoin(pairs, ","));
           }};
 }
 
