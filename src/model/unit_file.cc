@@ -1,6 +1,7 @@
 #include "model/unit_file.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -165,21 +166,30 @@ absl::Status CheckWritable(const UnitOption& option) {
   return absl::OkStatus();
 }
 
-std::string Serialize(const std::vector<UnitOption>& options) {
-  std::vector<std::string_view> sections;
+// The options of one section after those of the other, sections in first-seen order.
+std::vector<const UnitOption*> BySection(const std::vector<UnitOption>& options) {
+  std::map<std::string_view, size_t> places;
+  std::vector<std::vector<const UnitOption*>> sections;
   for (const UnitOption& option : options) {
-    if (std::find(sections.begin(), sections.end(), option.section) == sections.end()) {
-      sections.push_back(option.section);
-    }
+    const auto [place, is_new] = places.emplace(option.section, sections.size());
+    if (is_new) sections.emplace_back();
+    sections[place->second].push_back(&option);
   }
+  std::vector<const UnitOption*> sorted;
+  sorted.reserve(options.size());
+  for (const auto& section : sections) sorted.insert(sorted.end(), section.begin(), section.end());
+  return sorted;
+}
+
+std::string Serialize(const std::vector<const UnitOption*>& by_section) {
   std::string text;
-  for (const std::string_view section : sections) {
-    if (!text.empty()) text += '\n';
-    text += fmt::format("[{}]\n", section);
-    for (const UnitOption& option : options) {
-      if (option.section != section) continue;
-      text += fmt::format("{}={}\n", Strip(option.name), Strip(option.value));
+  std::string_view section;  // never empty in an option
+  for (const UnitOption* option : by_section) {
+    if (option->section != section) {
+      section = option->section;
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
     }
+    text += fmt::format("{}={}\n", Strip(option->name), Strip(option->value));
   }
   return text;
 }
@@ -207,17 +217,11 @@ absl::StatusOr<UnitFile> UnitFile::Parse(std::string text) {
 
 absl::StatusOr<UnitFile> UnitFile::FromOptions(const std::vector<UnitOption>& options) {
   for (const UnitOption& option : options) RETURN_IF_ERROR(CheckWritable(option));
-  std::string text = Serialize(options);
-  ASSIGN_OR_RETURN(UnitFile file, Parse(std::move(text)));
+  const std::vector<const UnitOption*> written = BySection(options);
+  ASSIGN_OR_RETURN(UnitFile file, Parse(Serialize(written)));
 
   // The text has to say what the options say: a name that begins like a comment, or a value that
   // ends in a backslash, would read as something else.
-  std::vector<const UnitOption*> written;
-  for (const std::string& section : file.sections_) {
-    for (const UnitOption& option : options) {
-      if (option.section == section) written.push_back(&option);
-    }
-  }
   for (size_t i = 0; i < written.size(); ++i) {
     if (i < file.options_.size() && SameOption(*written[i], file.options_[i])) continue;
     return absl::InvalidArgumentError(fmt::format(

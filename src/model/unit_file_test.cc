@@ -184,6 +184,16 @@ TEST(UnitFile, TakesOptionsWithContinuationsAsOldClientsSendThem) {
   EXPECT_EQ(file->Value("Service", "ExecStart"), "/bin/a    -b");
 }
 
+TEST(UnitFile, WritesOptionsOfManySectionsInTimeLinearInTheirNumber) {
+  std::vector<UnitOption> options;
+  for (int i = 0; i < 60'000; ++i) options.push_back({"s" + std::to_string(i), "A", "b"});
+  options.push_back({"s0", "A", "c"});
+  auto file = UnitFile::FromOptions(options);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_THAT(file->Values("s0", "A"), ElementsAre("b", "c"));
+  EXPECT_EQ(file->options().size(), options.size());
+}
+
 TEST(UnitFile, RefusesOptionsThatCannotBeWritten) {
   EXPECT_THAT(WhyUnwritable({{"", "A", "b"}}), HasSubstr("has no section"));
   EXPECT_THAT(WhyUnwritable({{"S", "", "b"}}), HasSubstr("has no name"));
