@@ -111,7 +111,7 @@ TEST_F(Remote, TheWordsOfACommandMakeOneLineThere) {
   EXPECT_EQ(fleet_.Run({"ssh", "8be9", "--", "echo", "--full", to}).code, kDone);
   EXPECT_EQ(fleet_.Run({"ssh", "--machine=8be9", "--", "echo", "c", to}).code, kDone);
   EXPECT_THAT(Lines("said"), ElementsAre("b", "--full", "c"));
-  EXPECT_EQ(fleet_.Run({"ssh", "8be9", "-V", "2>/dev/null"}).code, 127);  // no option of ssh's
+  EXPECT_EQ(fleet_.Run({"ssh", "8be9", "-V"}).code, 2);  // an option of the shell there, not of ssh
 }
 
 TEST_F(Remote, OnlyALoginThatWasRefusedIsToldToBeOne) {

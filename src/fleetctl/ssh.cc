@@ -69,13 +69,11 @@ std::vector<std::string> TunnelBase(const SshOptions& options,
   return argv;
 }
 
-// ssh takes options after the host, too: a command may begin with a dash only behind "--". The
-// shell there would take it for an option of its own; it does not mind a blank.
+// ssh takes options after the host, too: a command may begin with a dash only behind "--".
 std::vector<std::string> WithCommand(std::vector<std::string> argv, const std::string& host,
                                      const std::string& command) {
   argv.push_back(host);
-  if (!command.empty())
-    argv.insert(argv.end(), {"--", command.starts_with("-") ? " " + command : command});
+  if (!command.empty()) argv.insert(argv.end(), {"--", command});
   return argv;
 }
 

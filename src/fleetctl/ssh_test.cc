@@ -35,7 +35,7 @@ TEST(SshArgv, WithoutStrictCheckingNothingIsAskedOrStored) {
 
 TEST(SshArgv, ACommandIsNoOptionOfSshs) {
   const auto argv = SshArgv(Basic(), "h", "-V", {});
-  EXPECT_THAT(std::vector(argv.end() - 3, argv.end()), ElementsAre("h", "--", " -V"));
+  EXPECT_THAT(std::vector(argv.end() - 3, argv.end()), ElementsAre("h", "--", "-V"));
 }
 
 TEST(SshArgv, WhatSshSaysGoesToTheLogOfEachHop) {
