@@ -88,8 +88,7 @@ def test_the_page_marks_what_a_reload_takes_over():
     reloadable = set(re.findall(r'Reloadable\(\s*Key\("([a-z_]+)"', _source("config_keys.cc")))
     assert len(reloadable) > 4
     marked = {key for key, body in _described("KEYS").items() if "(reload)" in body}
-    # etcd's files need no reload: they are read anew for each connection.
-    assert marked == {key for key in reloadable if not key.startswith("etcd_")}
+    assert marked == reloadable
 
 
 def test_the_page_calls_reserved_what_the_program_does_not_use(keys):
@@ -104,4 +103,4 @@ def test_the_page_calls_reserved_what_the_program_does_not_use(keys):
 def test_no_page_mentions_a_key_of_fleet_conf_that_does_not_exist(page, keys):
     mentioned = set(re.findall(r"\bVa ([a-z][a-z_*]*)", manpage.source(page)))
     mentioned |= {name.lower() for name in re.findall(r"\bFLEET_([A-Z_]+)", manpage.text(page))}
-    assert mentioned - set(keys) - {"key", "value", "listen_*file"} == set()
+    assert mentioned - set(keys) - {"key", "value", "listen_*file", "etcd_*file"} == set()
