@@ -25,12 +25,13 @@ Manager ManagerOf(Session& session, const std::string& machine_id) {
 }
 
 std::string StatusLine(const Manager& manager, const std::string& unit) {
-  std::string options;
-  if (!manager.user.empty()) options = " --user";
-  // Root may ask another user's systemd so.
-  if (!manager.user.empty() && !manager.own)
-    Append(options, " ", ShellQuote(Cat("--machine=", manager.user, "@.host")));
-  return Cat("systemctl", options, " status -l ", ShellQuote(unit));
+  if (manager.user.empty()) return Cat("systemctl status -l ", ShellQuote(unit));
+  const std::string line = Cat("systemctl --user status -l ", ShellQuote(unit));
+  if (manager.own) return line;
+  // Root may become that user. (systemctl's --machine=USER@ would need a session bus.)
+  const std::string user = ShellQuote(manager.user);
+  return Cat("runuser -u ", user, " -- env \"XDG_RUNTIME_DIR=/run/user/$(id -u ", user, ")\" ",
+             line);
 }
 
 std::string JournalLine(const Manager& manager, const std::string& unit, bool sudo) {

@@ -74,6 +74,7 @@ class Remote : public testing::Test {
     const std::string record = "#!/bin/sh\necho \"$0 $*\" >>" + Path("calls") + "\n";
     Program("systemctl", record);
     Program("journalctl", record);
+    Program("runuser", record);
     const char* path = getenv("PATH");
     old_path_ = path == nullptr ? "" : path;
     setenv("PATH", Cat(fleet_.directory(), "bin:", old_path_).c_str(), 1);
@@ -169,7 +170,8 @@ TEST_F(Remote, AnotherUsersSystemdIsNamed) {
   EXPECT_EQ(fleet_.Run({"journal", "a"}).code, kDone);
   const std::string uid = std::to_string(getpwnam("nobody")->pw_uid);
   EXPECT_THAT(Lines("calls"),
-              ElementsAre("systemctl --user --machine=nobody@.host status -l a.service",
+              ElementsAre(Cat("runuser -u nobody -- env XDG_RUNTIME_DIR=/run/user/", uid,
+                              " systemctl --user status -l a.service"),
                           Cat("journalctl _SYSTEMD_USER_UNIT=a.service _UID=", uid,
                               " + USER_UNIT=a.service _UID=", uid, " --no-pager -n 10")));
 }
