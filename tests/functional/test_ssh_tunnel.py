@@ -19,8 +19,7 @@ def through(lab, *arguments, host=None, endpoint="", env=None, **options):
                    env={"FLEETCTL_ENDPOINT": endpoint, **(env or {})}, **options)
 
 
-@pytest.mark.parametrize("endpoint", ["", "unix:///run/fleet.sock", "/run/fleet.sock", LOCAL],
-                         ids=["default", "unix", "path", "tcp"])
+@pytest.mark.parametrize("endpoint", ["", LOCAL], ids=["unix", "tcp"])
 def test_units_are_managed_through_a_tunnel(lab, endpoint):
     lab.file("far.service", service(fleet=[f"MachineID={lab.id['m2']}"]))
 
