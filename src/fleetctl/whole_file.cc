@@ -64,7 +64,7 @@ absl::Status ReplaceRegular(const std::string& path, const std::filesystem::path
   if (file.get() < 0) return WriteError(path);
   if (!WriteAll(file.get(), bytes) || fsync(file.get()) != 0 || !file.Close() ||
       rename(temporary.c_str(), target.c_str()) != 0) {
-    const absl::Status status = WriteError(path);
+    absl::Status status = WriteError(path);
     unlink(temporary.c_str());
     return status;
   }
