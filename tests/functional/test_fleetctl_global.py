@@ -75,7 +75,7 @@ def test_status_is_a_line_per_machine_and_needs_no_ssh(lab, every):
     assert sorted(rows) == sorted([NAME, label(lab, machine), "loaded", "active", "running"]
                                   for machine in lab.machines)
     lab.run("m1", "systemctl", "stop", NAME)
-    wait_for(lambda: lab.active(NAME) == ["m2"], "fleet to know")
+    wait_for(lambda: lab.states(NAME) == {"m1": "inactive", "m2": "active"}, "fleet to know")
     assert "inactive" in lab.ctl("status", "every", env=env, status=3).stdout
 
 
