@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "fmt/core.h"
+#include "nlohmann/json.hpp"
 #include "registry/codec.h"
 
 namespace fleet::agent {
@@ -207,6 +208,7 @@ void Agent::Pump() {
 
 void Agent::Execute(reconcile::AgentAction action) {
   // Answers come later, when this agent may be gone.
+  if (const std::string what = reconcile::Describe(action); !what.empty()) log::Debug("{}", what);
   const auto answer = [this](auto method) {
     return [this, method, alive = std::weak_ptr(alive_)](const auto&... values) {
       if (alive.expired()) return;
@@ -246,6 +248,10 @@ void Agent::Execute(reconcile::AgentAction action) {
                                    reconciler_.OnLoaded(unit, status);
                                  }));
         } else if constexpr (std::is_same_v<A, reconcile::Diagnose>) {
+          // What systemd could not load it told of in its answer to the start, not in a signal.
+          deps_.systemd->GetUnit(a.unit, answer([this](const auto& status) {
+                                   if (status.ok()) reconciler_.OnUnitChanged(*status);
+                                 }));
           deps_.systemd->GetResult(a.unit, answer([this, unit = a.unit](const auto& result) {
                                      reconciler_.OnDiagnosed(unit, result.value_or(""),
                                                              deps_.journal->Tail(unit, kTailLines));
@@ -291,11 +297,17 @@ void Agent::Fetch(const std::string& hash) {
 }
 
 void Agent::ScheduleReports() {
-  if (!may_report_ || reports_in_flight_ > 0 || report_timer_ != 0) return;
+  if (!may_report_ || reports_in_flight_ > 0) return;
   const absl::Time next = reconciler_.NextReport();
   if (next == absl::InfiniteFuture()) return;
-  const absl::Duration delay = std::max(kGather, next - deps_.executor->Now());
-  report_timer_ = deps_.executor->PostAfter(delay, [this] {
+  const absl::Time at = std::max(next, deps_.executor->Now() + kGather);
+  if (report_timer_ != 0) {
+    if (report_at_ <= at) return;
+    // It waits for a unit that flaps; this report is another one's.
+    deps_.executor->Cancel(std::exchange(report_timer_, 0));
+  }
+  report_at_ = at;
+  report_timer_ = deps_.executor->PostAfter(at - deps_.executor->Now(), [this] {
     report_timer_ = 0;
     WriteReports();
   });
@@ -351,8 +363,20 @@ void Agent::OnReportsWritten(const absl::Status& status) {
 }
 
 std::string Agent::DebugJson() const {
-  return fmt::format(R"({{"joined":{},"installed":{},"lease":{}}})", membership_.joined(),
-                     reconciler_.installed_units(), membership_.lease());
+  nlohmann::json units = nlohmann::json::array();
+  for (const auto& unit : reconciler_.Summaries()) {
+    units.push_back({{"name", unit.name},
+                     {"desired", unit.desired},
+                     {"activeState", unit.active_state},
+                     {"subState", unit.sub_state},
+                     {"busy", unit.busy},
+                     {"error", unit.error}});
+  }
+  return nlohmann::json{{"joined", membership_.joined()},
+                        {"installed", reconciler_.installed_units()},
+                        {"lease", membership_.lease()},
+                        {"units", std::move(units)}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace fleet::agent

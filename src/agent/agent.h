@@ -92,6 +92,7 @@ class Agent final : private host::Systemd::Listener, private registry::Follower:
   bool pump_scheduled_ = false;
   Executor::TimerId wakeup_ = 0;
   Executor::TimerId report_timer_ = 0;
+  absl::Time report_at_;        // when that timer is due
   bool may_report_ = false;     // joined, and what the registry holds of us is known
   int reports_in_flight_ = 0;   // transactions
   absl::Status report_status_;  // of those

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "api/api_state.h"
+#include "base/log.h"
 #include "fmt/core.h"
 
 namespace fleet::api {
@@ -27,13 +28,50 @@ void Api::OnViewChange(const ViewChange& change) {
   state_->waiters.Reached(change.view->revision);
 }
 
+void Api::OnRegistryHealth(const absl::Status& health) {
+  if (state_->health.ok() && !health.ok())
+    state_->unhealthy_since = state_->context.executor->Now();
+  state_->health = health;
+}
+
 void Api::Handle(Request request, Responder respond) {
+  if (request.method != "GET") log::Debug("API: {} {}", request.method, request.target);
   state_->router.Dispatch(std::move(request), std::move(respond));
 }
 
 size_t Api::MaxBody(std::string_view method, std::string_view target) const {
   return state_->router.MaxBody(method, target);
 }
+
+std::string StaleText(const ApiState& state) {
+  if (state.health.ok()) return {};
+  const absl::Duration since = state.context.executor->Now() - state.unhealthy_since;
+  return fmt::format(
+      "the registry has not been heard from for {}s, and what is shown may be old: {}",
+      absl::ToInt64Seconds(since), std::string(state.health.message()));
+}
+
+namespace {
+
+// RFC 9110, 5.6.4; a line break would end the header.
+std::string QuotedString(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return quoted + "\"";
+}
+
+// With the Warning of RFC 7234, 5.5, that the answer may be stale.
+Responder WithWarning(std::string text, Responder respond) {
+  return [text = std::move(text), respond = std::move(respond)](Response response) mutable {
+    response.headers.emplace_back("Warning", fmt::format("110 fleetd {}", QuotedString(text)));
+    respond(std::move(response));
+  };
+}
+
+}  // namespace
 
 Response NotJoined(const ApiState& state) {
   std::string cause;
@@ -71,7 +109,9 @@ void AddWithView(ApiState& state, Route route) {
       respond(NotJoined(state));
       return;
     }
-    handler(std::move(request), std::move(respond));
+    std::string stale = StaleText(state);
+    handler(std::move(request),
+            stale.empty() ? std::move(respond) : WithWarning(std::move(stale), std::move(respond)));
   };
   state.router.Add(std::move(route));
 }

@@ -48,6 +48,10 @@ class Api final : public RequestHandler {
   // answered 503.
   void OnViewChange(const ViewChange& change);
 
+  // Whether the registry is heard from, and why not. While it is not, answers carry a Warning
+  // header that says so, and /readyz is 503.
+  void OnRegistryHealth(const absl::Status& health);
+
   void Handle(Request request, Responder respond) override;
   size_t MaxBody(std::string_view method, std::string_view target) const override;
 

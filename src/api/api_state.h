@@ -28,6 +28,8 @@ struct ApiState {
 
   ApiContext context;
   ClusterViewPtr view;  // null: never joined
+  absl::Status health;  // of the registry, as this machine hears of it
+  absl::Time unhealthy_since;
   AssignmentCounts counts;
   registry::UnitChanger changer;
   RevisionWaiters waiters;
@@ -35,6 +37,9 @@ struct ApiState {
   Router router;
   std::string discovery;
 };
+
+// Since when and why the registry is not heard from; empty if it is.
+std::string StaleText(const ApiState& state);
 
 // 503 with the cause.
 Response NotJoined(const ApiState& state);
@@ -59,8 +64,9 @@ void AddDiscoveryRoutes(ApiState& state);  // the last: it describes the others
 // Adds a route whose handler is called only when there is a view; 503 before.
 void AddWithView(ApiState& state, Route route);
 
-// A unit change from its JSON: desiredState, content or options, replace, restart, destroy, force,
-// name. Member names match in any case, null is as good as absent. INVALID_ARGUMENT otherwise.
+// A unit change from its JSON: desiredState, content or options, replace, restart, stop, destroy,
+// force, name. Member names match in any case, null is as good as absent. INVALID_ARGUMENT
+// otherwise.
 absl::StatusOr<registry::UnitChange> ReadUnitChange(const nlohmann::json& json);
 
 }  // namespace fleet::api

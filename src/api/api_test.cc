@@ -325,6 +325,20 @@ TEST_F(ApiTest, CountsTheUnitsOfAMachine) {
   EXPECT_THAT(machine["apiEndpoints"], ElementsAre("http://10.0.0.1:1"));
 }
 
+TEST_F(ApiTest, SaysThatWhatItShowsMayBeOldWhileTheRegistryIsAway) {
+  EXPECT_EQ(HeaderOf(Send("GET", "/fleet/v1/units"), "Warning"), "");
+  EXPECT_EQ(Send("GET", "/readyz").code, 200);
+  api_->OnRegistryHealth(absl::UnavailableError("etcd is \"away\""));
+  executor_.Advance(absl::Seconds(7));
+  const std::string warning = HeaderOf(Send("GET", "/fleet/v1/units"), "Warning");
+  EXPECT_THAT(warning, StartsWith("110 fleetd \"the registry has not been heard from for 7s"));
+  EXPECT_THAT(warning, HasSubstr(R"(etcd is \"away\")"));
+  EXPECT_EQ(Send("GET", "/readyz").code, 503);
+  api_->OnRegistryHealth(absl::OkStatus());
+  EXPECT_EQ(HeaderOf(Send("GET", "/fleet/v1/units"), "Warning"), "");
+  EXPECT_EQ(Send("GET", "/readyz").code, 200);
+}
+
 TEST_F(ApiTest, ABatchHasAResultForEachChangeInItsOrder) {
   Put("old.service", kUnit);
   const json answer = Batch(json::parse(R"([

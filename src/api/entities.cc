@@ -160,6 +160,7 @@ void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& 
     for (const std::string& endpoint : machine.api_endpoints) json.String(endpoint);
     json.EndArray();
   }
+  json.Member("systemdUser", machine.systemd_user);
   json.EndObject();
 }
 

@@ -18,7 +18,7 @@ constexpr std::string_view kSchemas = R"json({
  "id":{"type":"string","required":true},"primaryIP":{"type":"string"},
  "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
  "hostname":{"type":"string"},"version":{"type":"string"},"state":{"type":"string"},
- "units":{"type":"integer"},"apiEndpoints":{"type":"array","items":{"type":"string"}}}},
+ "units":{"type":"integer"},"apiEndpoints":{"type":"array","items":{"type":"string"}},"systemdUser":{"type":"string"}}},
 "MachinePage":{"id":"MachinePage","type":"object","properties":{
  "machines":{"type":"array","items":{"$ref":"Machine"}},"nextPageToken":{"type":"string"}}},
 "UnitOption":{"id":"UnitOption","type":"object","properties":{

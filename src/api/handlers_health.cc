@@ -11,13 +11,16 @@ void AddHealthRoutes(ApiState& state) {
          response.content_type = "text/plain; charset=utf-8";
          respond(std::move(response));
        }});
-  AddWithView(
-      state,
-      {.method = "GET", .pattern = "/readyz", .handler = [](const Request&, Responder respond) {
-         Response response = JsonResponse(200, "ok\n");
-         response.content_type = "text/plain; charset=utf-8";
-         respond(std::move(response));
-       }});
+  AddWithView(state, {.method = "GET",
+                      .pattern = "/readyz",
+                      .handler = [&state](const Request&, Responder respond) {
+                        if (const std::string stale = StaleText(state); !stale.empty()) {
+                          return respond(ErrorResponse(503, stale));
+                        }
+                        Response response = JsonResponse(200, "ok\n");
+                        response.content_type = "text/plain; charset=utf-8";
+                        respond(std::move(response));
+                      }});
 }
 
 }  // namespace fleet::api

@@ -123,13 +123,12 @@ struct Server::Impl {
     asio::basic_socket_acceptor<Protocol> acceptor;
     asio::steady_timer pause;
     int family = 0;
-    std::optional<TlsFiles> tls_files;
     TlsContextPtr tls;
   };
 
   explicit Impl(const ServerOptions& options) : context{.options = options}, executor(&io) {}
 
-  absl::Status Add(int fd, std::optional<TlsFiles> files, TlsContextPtr tls);
+  absl::Status Add(int fd, TlsContextPtr tls);
   void Accept(Listener& listener);
   static void Tune(StreamSocket& socket, int family);
 
@@ -142,7 +141,7 @@ struct Server::Impl {
   std::thread thread;
 };
 
-absl::Status Server::Impl::Add(int fd, std::optional<TlsFiles> files, TlsContextPtr tls) {
+absl::Status Server::Impl::Add(int fd, TlsContextPtr tls) {
   sockaddr_storage address{};
   socklen_t length = sizeof(address);
   int type = 0;
@@ -161,7 +160,6 @@ absl::Status Server::Impl::Add(int fd, std::optional<TlsFiles> files, TlsContext
       std::make_unique<Listener>(Listener{.acceptor = asio::basic_socket_acceptor<Protocol>(io),
                                           .pause = asio::steady_timer(io),
                                           .family = address.ss_family,
-                                          .tls_files = std::move(files),
                                           .tls = std::move(tls)});
   error_code ec;
   listener->acceptor.assign(Protocol(address.ss_family, 0), fd, ec);
@@ -204,7 +202,7 @@ Server::~Server() { Stop(); }
 
 Executor& Server::executor() { return impl_->executor; }
 
-absl::Status Server::Adopt(int fd) { return impl_->Add(fd, std::nullopt, nullptr); }
+absl::Status Server::Adopt(int fd) { return impl_->Add(fd, nullptr); }
 
 absl::StatusOr<uint16_t> Server::Listen(const std::string& address,
                                         const std::optional<TlsFiles>& tls) {
@@ -227,20 +225,17 @@ absl::StatusOr<uint16_t> Server::Listen(const std::string& address,
   const uint16_t port =
       ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
                                         : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
-  RETURN_IF_ERROR(impl_->Add(fd.get(), tls, std::move(tls_context)));
+  RETURN_IF_ERROR(impl_->Add(fd.get(), std::move(tls_context)));
   fd.release();
   return port;
 }
 
-absl::Status Server::ReloadTls() {
-  std::vector<std::pair<Impl::Listener*, TlsContextPtr>> fresh;
-  for (const auto& listener : impl_->listeners) {
-    if (!listener->tls_files) continue;
-    ASSIGN_OR_RETURN(TlsContextPtr tls, MakeTls(*listener->tls_files));
-    fresh.emplace_back(listener.get(), std::move(tls));
-  }
-  asio::post(impl_->io, [fresh = std::move(fresh)] {
-    for (const auto& [listener, tls] : fresh) listener->tls = tls;
+absl::Status Server::ReloadTls(const TlsFiles& files) {
+  ASSIGN_OR_RETURN(TlsContextPtr tls, MakeTls(files));
+  asio::post(impl_->io, [impl = impl_.get(), tls] {
+    for (const auto& listener : impl->listeners) {
+      if (listener->tls) listener->tls = tls;
+    }
   });
   return absl::OkStatus();
 }

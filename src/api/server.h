@@ -60,9 +60,9 @@ class Server {
   // free one. The result is the port. Before Start().
   absl::StatusOr<uint16_t> Listen(const std::string& address, const std::optional<TlsFiles>& tls);
 
-  // Reads the certificates of the listeners with TLS again; connections from now on use them. On an
-  // error the old ones stay. Any thread.
-  absl::Status ReloadTls();
+  // Connections from now on to the listeners with TLS use these certificates, which are read now.
+  // On an error the old ones stay. Any thread.
+  absl::Status ReloadTls(const TlsFiles& files);
 
   // Begins to serve, in a thread of its own. `handler` must live until Stop().
   void Start(RequestHandler* handler);

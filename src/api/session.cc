@@ -109,6 +109,7 @@ class Session : public EventSink, public std::enable_shared_from_this<Session<St
   bool chunked_ = false;     // the event stream is
 
   bool closed_ = false;
+  uint64_t body_limit_ = 0;  // of the request that is being read
   std::deque<std::shared_ptr<const std::string>> queue_;
   size_t queued_bytes_ = 0;
   size_t writing_ = 0;  // how many at the front of the queue are being written
@@ -175,6 +176,7 @@ void Session<Stream>::OnHeader(error_code ec) {
     return;
   }
   parser_->body_limit(limit);
+  body_limit_ = limit;
   const auto expect = Header(request, http::field::expect);
   if (!expect || !beast::iequals(*expect, "100-continue")) {
     ReadBody();
@@ -189,7 +191,8 @@ void Session<Stream>::OnHeader(error_code ec) {
 
 template <typename Stream>
 void Session<Stream>::ReadBody() {
-  const auto length = parser_->content_length().value_or(kLargestBody);
+  // One that comes in chunks has the time of the largest that would be taken.
+  const auto length = parser_->content_length().value_or(body_limit_);
   Expire(context_->options.body_timeout +
          absl::Seconds(static_cast<int64_t>(length / (128 << 10))));
   http::async_read(stream_, buffer_, *parser_,

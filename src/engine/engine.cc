@@ -155,7 +155,11 @@ void Engine::Commit(Decisions decisions) {
   store::Txn txn = MakeTransaction(keys_, Fence{leadership_.revision()}, decisions);
   std::vector<EventEntry> entries;
   entries.reserve(decisions.size());
-  for (const reconcile::Decision& decision : decisions) entries.push_back(decision.event);
+  for (const reconcile::Decision& decision : decisions) {
+    const EventEntry& event = decision.event;
+    log::Debug("engine: {} {} {}: {}", event.kind, event.unit, event.machine, event.reason);
+    entries.push_back(event);
+  }
   events_.AddTo(txn, executor_->WallNow(), std::move(entries));
   store_->Commit(std::move(txn), [this, decisions = std::move(decisions),
                                   fence = leadership_.revision(), alive = std::weak_ptr(alive_)](
@@ -224,8 +228,9 @@ void Engine::Resign(absl::AnyInvocable<void()> done) {
 }
 
 std::string Engine::DebugJson() const {
-  return fmt::format(R"({{"leads":{},"epoch":"{}","units_in_flight":{}}})", leadership_.leads(),
-                     leadership_.epoch(), reconciler_.units_in_flight());
+  return fmt::format(R"({{"leads":{},"epoch":"{}","units_in_flight":{},"units_waiting":{}}})",
+                     leadership_.leads(), leadership_.epoch(), reconciler_.units_in_flight(),
+                     reconciler_.units_waiting());
 }
 
 }  // namespace fleet::engine

@@ -57,6 +57,7 @@ struct Config {
   bool disable_watches = false;      // ignored
   bool enable_grpc = false;          // ignored
   std::string authorized_keys_file;  // ignored
+  bool verify_units = false;
   std::string units_directory = "/run/fleet/units/";
   bool systemd_user = false;
 

@@ -85,6 +85,8 @@ std::vector<ConfigKey> MakeKeys() {
       Ignored(Key("enable_grpc", &Config::enable_grpc, Boolean(), "Of fleet 1.0; has no effect.")),
       Ignored(Key("authorized_keys_file", &Config::authorized_keys_file, Text("file"),
                   "Of fleet 1.0; has no effect.")),
+      Ignored(
+          Key("verify_units", &Config::verify_units, Boolean(), "Of fleet 1.0; has no effect.")),
       Key("units_directory", &Config::units_directory, Directory(),
           "Where the unit files of this machine's units are written."),
       Key("systemd_user", &Config::systemd_user, Boolean(),

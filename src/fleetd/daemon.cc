@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -46,24 +47,30 @@ constexpr absl::Duration kCauseInterval = absl::Milliseconds(200);
 // By then a start is over: what it alone has used can go.
 constexpr absl::Duration kSettled = absl::Seconds(5);
 
-// Text that one loop writes and another one reads.
-class SharedText {
+// A value that one loop writes and another one reads.
+template <typename T>
+class Shared {
  public:
-  void Set(std::string text) {
+  void Set(T value) {
     const std::lock_guard lock(mutex_);
-    text_ = std::move(text);
+    value_ = std::move(value);
   }
-  std::string Get() const {
+  T Get() const {
     const std::lock_guard lock(mutex_);
-    return text_;
+    return value_;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::string text_;
+  T value_;
 };
 
-absl::StatusOr<std::unique_ptr<store::Store>> OpenStore(const Config& config, Executor* executor) {
+store::EtcdTlsFiles EtcdTlsFilesOf(const Config& config) {
+  return {config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile};
+}
+
+absl::StatusOr<std::unique_ptr<store::Store>> OpenStore(
+    const Config& config, std::function<store::EtcdTlsFiles()> tls_files, Executor* executor) {
   if (config.etcd_servers.empty()) {
     const std::string path = config.state_directory + "registry.db";
     log::Info("the registry is embedded, in {}: this is a single machine", path);
@@ -73,9 +80,7 @@ absl::StatusOr<std::unique_ptr<store::Store>> OpenStore(const Config& config, Ex
             config.etcd_key_prefix);
   return store::MakeEtcdStore({.endpoints = config.etcd_servers,
                                .request_timeout = config.etcd_request_timeout,
-                               .cafile = config.etcd_cafile,
-                               .certfile = config.etcd_certfile,
-                               .keyfile = config.etcd_keyfile,
+                               .tls_files = std::move(tls_files),
                                .username = config.etcd_username,
                                .password = config.etcd_password},
                               executor);
@@ -116,6 +121,7 @@ class Daemon::Impl {
   void Leave();
   void Finish();
   void Reload();
+  void ReloadTls(const Config& config);
   void LogState();
   void PingWatchdog();
 
@@ -124,6 +130,8 @@ class Daemon::Impl {
   const registry::Keys keys_;
   host::MachineFacts facts_;
   agent::Identity identity_;
+
+  Shared<store::EtcdTlsFiles> etcd_tls_files_;
 
   // The loops come first: what lives in them is destroyed before them.
   Loop machine_loop_{"machine"};
@@ -158,8 +166,8 @@ class Daemon::Impl {
   api::Server server_;
   std::unique_ptr<store::Store> api_store_;
   std::unique_ptr<api::Api> api_;
-  SharedText unavailable_cause_;
-  SharedText lease_failure_;
+  Shared<std::string> unavailable_cause_;
+  Shared<std::string> lease_failure_;
 };
 
 absl::Status Daemon::Impl::Open() {
@@ -167,7 +175,10 @@ absl::Status Daemon::Impl::Open() {
                    Signals::Watch(&machine_loop_, [this](int signal) { OnSignal(signal); }));
   ASSIGN_OR_RETURN(facts_, host::ReadMachineFacts());
   ASSIGN_OR_RETURN(identity_, agent::LoadIdentity(config_.state_directory));
-  ASSIGN_OR_RETURN(machine_store_, OpenStore(config_, &machine_loop_));
+  etcd_tls_files_.Set(EtcdTlsFilesOf(config_));
+  ASSIGN_OR_RETURN(machine_store_,
+                   OpenStore(
+                       config_, [this] { return etcd_tls_files_.Get(); }, &machine_loop_));
   lease_store_ = machine_store_->Bind(&lease_loop_);
   engine_store_ = machine_store_->Bind(&engine_loop_);
   api_store_ = machine_store_->Bind(&server_.executor());
@@ -192,6 +203,9 @@ absl::Status Daemon::Impl::Open() {
   mirror_ = std::make_unique<registry::Mirror>(
       engine_store_.get(), &engine_loop_, keys_,
       [this](const ViewChange& change) { OnViewChange(change); });
+  mirror_->SetHealthListener([this](const absl::Status& health) {
+    server_.executor().Post([this, health] { api_->OnRegistryHealth(health); });
+  });
   if (!config_.disable_engine) {
     engine_ = std::make_unique<engine::Engine>(
         engine_store_.get(), &engine_loop_, keys_,
@@ -459,10 +473,28 @@ void Daemon::Impl::Reload() {
     config_.verbosity = reread->config.verbosity;
     log::SetLevel(config_.verbosity > 0 ? log::Level::kDebug : log::Level::kInfo);
     agent_->SetMetadata(config_.metadata);
-    const absl::Status tls = server_.ReloadTls();
-    if (!tls.ok()) log::Error("the API keeps its certificates: {}", std::string(tls.message()));
+    ReloadTls(reread->config);
   }
   host::NotifyReady(fmt::format("machine {}", facts_.machine_id));
+}
+
+// Of the API and of etcd. A set of files that cannot be used leaves the former one in effect.
+void Daemon::Impl::ReloadTls(const Config& config) {
+  const bool encrypts = !config.listen_certfile.empty();
+  if (encrypts != !config_.listen_certfile.empty()) {
+    log::Warning("listen_certfile has changed and takes effect when fleetd is restarted");
+  } else if (encrypts) {
+    const api::TlsFiles files = {config.listen_cafile, config.listen_certfile,
+                                 config.listen_keyfile};
+    const absl::Status tls = server_.ReloadTls(files);
+    if (!tls.ok()) log::Error("the API keeps its certificates: {}", std::string(tls.message()));
+  }
+  const store::EtcdTlsFiles files = EtcdTlsFilesOf(config);
+  if (const absl::Status usable = store::CheckEtcdTlsFiles(files); !usable.ok()) {
+    log::Error("etcd's certificates stay as they were: {}", std::string(usable.message()));
+    return;
+  }
+  etcd_tls_files_.Set(files);
 }
 
 void Daemon::Impl::LogState() {

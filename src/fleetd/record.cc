@@ -1,8 +1,23 @@
 #include "fleetd/record.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
+#include <string>
+
 #include "fmt/core.h"
 
 namespace fleet::fleetd {
+
+namespace {
+
+std::string OwnUserName() {
+  const uid_t uid = geteuid();
+  const passwd* entry = getpwuid(uid);  // NOLINT(concurrency-mt-unsafe): before any thread
+  return entry == nullptr ? std::to_string(uid) : entry->pw_name;
+}
+
+}  // namespace
 
 MachineRecord MakeMachineRecord(const Config& config, const host::MachineFacts& facts,
                                 const std::string& token) {
@@ -15,6 +30,7 @@ MachineRecord MakeMachineRecord(const Config& config, const host::MachineFacts& 
   record.version = FLEET_VERSION;
   record.boot_id = facts.boot_id;
   record.token = token;
+  if (config.systemd_user) record.systemd_user = OwnUserName();
   for (const ListenAddress& address : config.listen) {
     if (IsLoopback(address)) continue;
     ListenAddress published = address;

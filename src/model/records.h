@@ -78,6 +78,7 @@ struct MachineRecord {
   std::string token;     // of the installation, tells two machines with one id apart
   bool leaving = false;  // its units are being stopped, it will not come back with this lease
   std::vector<std::string> api_endpoints;  // "http://10.0.0.1:49153"
+  std::string systemd_user;                // whose systemd runs the units; empty: the machine's own
   std::string unknown;
 
   bool operator==(const MachineRecord&) const = default;

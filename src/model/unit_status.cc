@@ -53,7 +53,8 @@ Outcome OutcomeOf(const UnitName& name, AssignmentState asked, const StateReport
     return {Progress::kFailed, FailureOf(report)};
   }
   if (asked == AssignmentState::kLoaded) {
-    const bool reached = report.load_state == "loaded" && !IsUp(report);
+    // It may be up all the same: systemd starts it for a socket, a timer or another unit.
+    const bool reached = report.load_state == "loaded" && report.active_state != "deactivating";
     return {reached ? Progress::kReached : Progress::kPending, ""};
   }
   if (report.active_state == "failed" || report.sub_state == "auto-restart") {

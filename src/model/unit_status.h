@@ -39,8 +39,8 @@ struct UnitStatus {
 //   the assignment asks for another state, content or restart than the record: pending
 //   no report that answers, or it is not settled: pending
 //   settled, with a result or a load state not-found, bad-setting, error or masked: failed
-//   settled, asked to load:    reached when loaded and not up (active, reloading, activating,
-//                              deactivating); pending while it is up
+//   settled, asked to load:    reached when loaded, also when systemd has started it by itself;
+//                              pending while it is deactivating
 //   settled, asked to launch:  reached when CountsAsStarted; failed when active_state is failed or
 //                              inactive, or sub_state auto-restart; pending otherwise
 // `current` is launched if the assignment asks for that and a report that answers says that it is

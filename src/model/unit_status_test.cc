@@ -233,7 +233,7 @@ TEST_F(UnitStatusTest, ASocketThatDoesNotListenHasFailed) {
   EXPECT_EQ(Status().reason, "inactive (dead)");
 }
 
-TEST_F(UnitStatusTest, LoadedIsReachedWhenLoadedAndNotUp) {
+TEST_F(UnitStatusTest, LoadedIsReachedWhenLoadedAndNotStopping) {
   Want(DesiredState::kLoaded);
   Assign(AssignmentState::kLoaded);
   Report(Says("deactivating", "stop-sigterm"));
@@ -242,6 +242,8 @@ TEST_F(UnitStatusTest, LoadedIsReachedWhenLoadedAndNotUp) {
   EXPECT_EQ(Status().progress, Progress::kReached);
   EXPECT_EQ(Status().current, DesiredState::kLoaded);
   Report(Says("failed", "failed"));
+  EXPECT_EQ(Status().progress, Progress::kReached);
+  Report(Says("active", "running"));  // for a socket, by systemd itself
   EXPECT_EQ(Status().progress, Progress::kReached);
 }
 

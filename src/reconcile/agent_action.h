@@ -59,6 +59,9 @@ using AgentAction =
     std::variant<FetchContent, InstallUnit, WriteNote, RemoveUnit, StartUnit, StopUnit, ResetFailed,
                  CheckReload, LoadUnit, Diagnose, EnableUnits, DisableUnits, ReloadSystemd>;
 
+// For the log: what systemd is asked for, "start a.service"; empty for what it is not told.
+std::string Describe(const AgentAction& action);
+
 // A write to states/<machine>/<unit>; without a report the record is deleted.
 struct StateWrite {
   std::string unit;

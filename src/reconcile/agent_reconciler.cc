@@ -230,6 +230,7 @@ void AgentReconciler::OnStarted(const std::string& name,
   unit->error.clear();
   if (!job_result.ok()) {
     unit->error = std::string(job_result.status().message());
+    unit->diagnose = true;
   } else if (*job_result != "done" && *job_result != "skipped") {
     unit->error = "its start job ended with " + *job_result;
     unit->diagnose = true;
@@ -486,8 +487,9 @@ void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
 void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
                                     std::vector<AgentAction>& actions) {
   const bool launch = unit.assignment->state == AssignmentState::kLaunched;
-  const bool may_run = unit.note->started || unit.note->starting;
-  if (may_run && (!launch || unit.note->restarts != unit.assignment->restarts)) {
+  // A restart stops also what systemd has started by itself, for a socket or a timer.
+  const bool restart = unit.note->restarts != unit.assignment->restarts;
+  if (restart || (!launch && (unit.note->started || unit.note->starting))) {
     if (!StepStop(name, unit, actions)) return;
     unit.note->started = false;
     unit.note->starting = false;

@@ -76,6 +76,17 @@ class AgentReconciler {
   // Units that are installed here; for the log and SIGUSR1.
   size_t installed_units() const;
 
+  // What is known of each unit, for those who look for a fault.
+  struct UnitSummary {
+    std::string name;
+    std::string desired;  // "loaded", "launched", "gone"; "" if nothing is assigned: an orphan
+    std::string active_state;
+    std::string sub_state;
+    bool busy = false;  // an answer of systemd, or a text, is awaited
+    std::string error;
+  };
+  std::vector<UnitSummary> Summaries() const;
+
  private:
   enum class Busy {
     kNo,

@@ -303,6 +303,24 @@ TEST(Agent, ARestartIsAStopAndAStart) {
   EXPECT_TRUE(machine.reports["a.service"].settled);
 }
 
+TEST(Agent, AStopEndsAlsoWhatSystemdStartedByItself) {
+  Machine machine;
+  Assignment loaded = Assigned(AssignmentState::kLoaded);
+  machine.agent.OnAssignments({{"a.service", loaded}});
+  machine.Run();
+  machine.Change("a.service", "active", "running");  // for a socket
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].active_state, "active");
+  machine.log.clear();
+  loaded.generation = 2;
+  ++loaded.restarts;
+  machine.agent.OnAssignment("a.service", loaded);
+  machine.Run();
+  EXPECT_THAT(machine.log, ElementsAre("stop a.service"));
+  EXPECT_EQ(machine.reports["a.service"].generation, 2);
+  EXPECT_TRUE(machine.reports["a.service"].settled);
+}
+
 TEST(Agent, ANewGenerationOfTheSameTextAloneRestartsNothing) {
   Machine machine = Running();
   machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 2));

@@ -60,7 +60,10 @@ std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
   if (report.load_state.empty()) report.load_state = "loaded";
   if (report.active_state.empty()) report.active_state = "inactive";
   if (report.sub_state.empty()) report.sub_state = "dead";
-  if (!unit.error.empty()) report.result = unit.error;
+  if (!unit.error.empty()) {
+    const bool says_more = !unit.result.empty() && unit.result != "success";
+    report.result = says_more ? unit.error + " (" + unit.result + ")" : unit.error;
+  }
   const bool current = unit.assignment && unit.assignment->uid == unit.note->uid &&
                        unit.assignment->generation == unit.note->generation;
   if (current && unit.busy == Busy::kNo) {
@@ -131,6 +134,20 @@ void AgentReconciler::SetReported(const std::map<std::string, StateReport>& repo
     unit.reported = it == reported.end() ? std::nullopt : std::optional(it->second);
     report_dirty_.insert(name);
   }
+}
+
+std::vector<AgentReconciler::UnitSummary> AgentReconciler::Summaries() const {
+  std::vector<UnitSummary> summaries;
+  for (const auto& [name, unit] : units_) {
+    summaries.push_back(
+        {.name = name,
+         .desired = unit.assignment ? std::string(ToString(unit.assignment->state)) : "",
+         .active_state = unit.status.active_state,
+         .sub_state = unit.status.sub_state,
+         .busy = unit.busy != Busy::kNo,
+         .error = unit.error});
+  }
+  return summaries;
 }
 
 }  // namespace fleet::reconcile

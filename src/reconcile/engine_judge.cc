@@ -345,6 +345,8 @@ void EngineReconciler::JudgeGlobal(const std::string& unit, const Stored<UnitRec
     PutTombstone(decision, placed, "");
     Emit(std::move(decision), decisions);
   }
+  // Others may leave the machines where it is not.
+  if (eligible.size() < view_->machines.size()) waiting_.insert(unit);
   for (const std::string& machine : eligible) {
     if (assigned.contains(machine)) continue;
     Decision decision = Begin(unit, {"placed", unit, machine, "global"});
@@ -372,10 +374,11 @@ void EngineReconciler::UpdateInPlace(const std::string& unit, const UnitRecord& 
     reason = updated.content_hash != record.content_hash ? "it has a new text" : "a restart";
     updated.content_hash = record.content_hash;
     updated.restarts = record.restarts;
-    updated.generation = view_->revision;
   }
   const bool changed = updated != live.stored->value;
   if (!changed && !HasNotes(record)) return;
+  // What was reported so far answers something else than what is asked now.
+  if (changed) updated.generation = view_->revision;
   Decision decision = Begin(unit, {changed ? "updated" : "placed", unit, live.machine,
                                    changed ? reason : "its machine is back"});
   GuardUnit(decision, unit);
@@ -430,10 +433,25 @@ bool EngineReconciler::IsLost(const std::string& machine) {
   return false;
 }
 
-// A unit that follows another waits until the other's place is committed.
-bool EngineReconciler::FollowsOneInFlight(const Requirements& requirements) const {
-  return std::any_of(requirements.machine_of.begin(), requirements.machine_of.end(),
-                     [&](const std::string& parent) { return in_flight_.contains(parent); });
+// A unit that follows another waits until the other's place is committed, and so does one that
+// follows a unit that waits.
+bool EngineReconciler::FollowsOneInFlight(const Requirements& requirements) {
+  std::set<std::string> seen;
+  std::vector<std::string> parents = requirements.machine_of;
+  while (!parents.empty()) {
+    const std::string parent = std::move(parents.back());
+    parents.pop_back();
+    if (in_flight_.contains(parent)) return true;
+    const auto* record = view_->units.Find(parent);
+    if (record == nullptr || record->value.desired == DesiredState::kInactive || IsPlaced(parent) ||
+        !seen.insert(parent).second) {
+      continue;
+    }
+    const auto its = occupancy_.RequirementsOf(*view_, parent, record->value.content_hash);
+    if (!its.ok()) continue;
+    parents.insert(parents.end(), (*its)->machine_of.begin(), (*its)->machine_of.end());
+  }
+  return false;
 }
 
 std::vector<EngineReconciler::Placed> EngineReconciler::AssignmentsOf(

@@ -55,6 +55,8 @@ class EngineReconciler {
   absl::Time NextWakeup() const { return next_wakeup_; }
 
   size_t units_in_flight() const { return in_flight_.size(); }
+  // Those without a machine, and globals that are not on all of them.
+  size_t units_waiting() const { return waiting_.size(); }
 
  private:
   struct InFlight {
@@ -130,7 +132,7 @@ class EngineReconciler {
                        const std::string& machine) const;
   void GuardFollowed(Decision& decision, const Requirements& requirements,
                      const std::string& machine) const;
-  bool FollowsOneInFlight(const Requirements& requirements) const;
+  bool FollowsOneInFlight(const Requirements& requirements);
   void PutNewAssignment(Decision& decision, const UnitRecord& record, const std::string& machine);
   void PutTombstone(Decision& decision, const Placed& live, const std::string& next);
   std::vector<Placed> AssignmentsOf(const std::string& unit) const;
@@ -140,7 +142,8 @@ class EngineReconciler {
   Occupancy occupancy_;
   std::set<std::string> dirty_;
   std::set<std::string> replacing_;  // whose turn comes once the unit they replace has moved
-  std::set<std::string> waiting_;    // refused ones: judged again whenever room may have come up
+  std::set<std::string> waiting_;    // refused ones, and globals that are not on all machines:
+                                     // judged again whenever room may have come up
   std::map<std::string, InFlight> in_flight_;
   absl::flat_hash_map<uint64_t, std::vector<std::string>> units_of_decision_;
   uint64_t last_decision_ = 0;

@@ -9,10 +9,14 @@ namespace fleet::reconcile {
 namespace {
 
 using testing::Cluster;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
+using ::testing::StrEq;
 
 const std::string kSleep = "[Service]\nExecStart=/bin/sleep 1d\n";
 std::string Fleet(const std::string& options) { return kSleep + "[X-Fleet]\n" + options + "\n"; }
@@ -165,12 +169,23 @@ TEST(Engine, StopKeepsTheUnitLoadedWhereItIs) {
   cluster.model.PutUnit("a.service", kSleep);
   cluster.Settle();
   const auto before = cluster.model.MachinesOf("a.service");
-  const int64_t generation = cluster.model.AssignmentOf("a.service", before[0])->generation;
   cluster.model.SetDesired("a.service", DesiredState::kLoaded);
   cluster.Settle();
   EXPECT_EQ(cluster.model.MachinesOf("a.service"), before);
   EXPECT_EQ(cluster.model.AssignmentOf("a.service", before[0])->state, AssignmentState::kLoaded);
-  EXPECT_EQ(cluster.model.AssignmentOf("a.service", before[0])->generation, generation);
+}
+
+TEST(Engine, EachChangeOfTheDesiredStateIsANewGeneration) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("a.service", kSleep, DesiredState::kLoaded);
+  cluster.Settle();
+  const int64_t loaded = cluster.model.AssignmentOf("a.service", "m1")->generation;
+  cluster.model.SetDesired("a.service", DesiredState::kLaunched);
+  while (cluster.Pass() > 0) {
+  }
+  // What was reported of it as loaded must not be read as the result of its start.
+  EXPECT_GT(cluster.model.AssignmentOf("a.service", "m1")->generation, loaded);
 }
 
 TEST(Engine, RestartAndNewTextAreNewGenerationsInPlace) {
@@ -226,6 +241,30 @@ TEST(Engine, ARefusedUnitThatBecomesGlobalIsWrittenOnce) {
   cluster.Settle();
   EXPECT_THAT(cluster.model.MachinesOf("g.service"), ElementsAre("m1", "m2"));
   EXPECT_EQ(cluster.model.Unit("g.service").refusal, "");
+}
+
+TEST(Engine, AGlobalUnitComesWhereWhatItConflictsWithHasGone) {
+  Cluster cluster;
+  for (const char* machine : {"m1", "m2"}) cluster.model.PutMachine(machine);
+  cluster.model.PutUnit("shy.service", Fleet("MachineID=m2\nConflicts=every.*"));
+  cluster.Settle();
+  cluster.model.PutUnit("every.service", Fleet("Global=true"));
+  cluster.Settle();
+  ASSERT_THAT(cluster.model.MachinesOf("every.service"), ElementsAre("m1"));
+  cluster.model.DestroyUnit("shy.service");
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("every.service"), ElementsAre("m1", "m2"));
+}
+
+TEST(Engine, AChainOfFollowersIsNotRefusedWhileItsHeadIsBeingPlaced) {
+  Cluster cluster;
+  for (const char* machine : {"m1", "m2"}) cluster.model.PutMachine(machine);
+  cluster.model.PutUnit("a.service", Fleet("MachineOf=b.service"));
+  cluster.model.PutUnit("b.service", Fleet("MachineOf=c.service"));
+  cluster.model.PutUnit("c.service", kSleep);
+  cluster.Settle();
+  EXPECT_EQ(cluster.model.MachinesOf("a.service"), cluster.model.MachinesOf("c.service"));
+  EXPECT_THAT(cluster.events, Not(Contains(Field(&EventEntry::kind, StrEq("refused")))));
 }
 
 TEST(Engine, AUnitFollowsTheOneItNames) {

@@ -133,6 +133,7 @@ std::string Encode(const MachineRecord& record) {
   message.set_token(record.token);
   message.set_leaving(record.leaving);
   for (const std::string& endpoint : record.api_endpoints) message.add_api_endpoints(endpoint);
+  message.set_systemd_user(record.systemd_user);
   return Serialize(message, record.unknown);
 }
 
@@ -149,6 +150,7 @@ absl::StatusOr<MachineRecord> DecodeMachine(std::string_view bytes) {
       .token = message.token(),
       .leaving = message.leaving(),
       .api_endpoints = {message.api_endpoints().begin(), message.api_endpoints().end()},
+      .systemd_user = message.systemd_user(),
       .unknown = UnknownFields(message)};
 }
 

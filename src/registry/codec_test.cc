@@ -37,7 +37,8 @@ TEST(Codec, EveryFieldOfAMachineSurvives) {
                              .boot_id = "b",
                              .token = "t",
                              .leaving = true,
-                             .api_endpoints = {"http://10.0.0.1:49153"}};
+                             .api_endpoints = {"http://10.0.0.1:49153"},
+                             .systemd_user = "alice"};
   EXPECT_EQ(*DecodeMachine(Encode(record)), record);
 }
 

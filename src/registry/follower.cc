@@ -74,10 +74,16 @@ void Follower::Probe() {
 
 void Follower::Watch() {
   if (!health_.ok()) log::Info("{} is being watched from revision {}", what_, revision_ + 1);
-  health_ = absl::OkStatus();
+  SetHealth(absl::OkStatus());
   watch_ = store_->StartWatch(
       range_, revision_ + 1,
       [this](absl::StatusOr<store::WatchBatch> batch) { OnBatch(std::move(batch)); });
+}
+
+void Follower::SetHealth(absl::Status health) {
+  if (health == health_) return;
+  health_ = std::move(health);
+  listener_->OnHealth(health_);
 }
 
 void Follower::OnBatch(absl::StatusOr<store::WatchBatch> batch) {
@@ -100,7 +106,7 @@ void Follower::OnBatch(absl::StatusOr<store::WatchBatch> batch) {
 
 void Follower::Retry(const absl::Status& why, bool read_again) {
   if (health_.ok()) log::Warning("{} cannot be watched: {}", what_, std::string(why.message()));
-  health_ = why;
+  SetHealth(why);
   const absl::Duration delay =
       std::min(kLastRetry, kFirstRetry * static_cast<double>(1 << std::min(failures_, 10)));
   ++failures_;

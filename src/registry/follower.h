@@ -27,6 +27,8 @@ class Follower {
     virtual void OnDelete(const store::KeyValue& kv) = 0;
     // Everything up to `revision` has been given; `read` at the end of a read from scratch.
     virtual void OnReached(int64_t revision, bool read) = 0;
+    // health() is another one.
+    virtual void OnHealth(const absl::Status& /*health*/) {}
   };
 
   // All outlive the follower. `what` names the range in the log: "the registry".
@@ -48,6 +50,7 @@ class Follower {
   void Watch();
   void OnBatch(absl::StatusOr<store::WatchBatch> batch);
   void Retry(const absl::Status& why, bool read_again);
+  void SetHealth(absl::Status health);
 
   store::Store* const store_;
   Executor* const executor_;

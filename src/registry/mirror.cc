@@ -21,6 +21,10 @@ void Mirror::OnDelete(const store::KeyValue& kv) {
   if (change) changes_.push_back(*std::move(change));
 }
 
+void Mirror::OnHealth(const absl::Status& health) {
+  if (health_listener_) health_listener_(health);
+}
+
 void Mirror::OnReached(int64_t revision, bool read) {
   view_ = builder_.Snapshot(revision);
   ViewChange change{view_, {}, read};

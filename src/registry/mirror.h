@@ -6,6 +6,7 @@
 // else needs them.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -27,6 +28,11 @@ class Mirror final : private Follower::Listener {
   // `store` (bound to `executor`) and `executor` outlive the mirror.
   Mirror(store::Store* store, Executor* executor, const Keys& keys, Subscriber subscriber);
 
+  // `listener` is called with health() whenever that changes. Before Start().
+  void SetHealthListener(absl::AnyInvocable<void(const absl::Status&)> listener) {
+    health_listener_ = std::move(listener);
+  }
+
   void Start() { follower_.Start(); }
 
   // nullptr until the first read is complete.
@@ -40,8 +46,10 @@ class Mirror final : private Follower::Listener {
   void OnPut(const store::KeyValue& kv) override;
   void OnDelete(const store::KeyValue& kv) override;
   void OnReached(int64_t revision, bool read) override;
+  void OnHealth(const absl::Status& health) override;
 
   Subscriber subscriber_;
+  absl::AnyInvocable<void(const absl::Status&)> health_listener_;
   ViewBuilder builder_;
   std::vector<Change> changes_;
   ClusterViewPtr view_;

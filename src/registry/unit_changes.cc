@@ -235,6 +235,10 @@ class Job : public std::enable_shared_from_this<Job> {
       return Refuse(absl::FailedPreconditionError(
           fmt::format("unit {} is inactive and cannot be restarted; start it", item.name->full())));
     }
+    if (change.stop && record.desired == DesiredState::kLoaded &&
+        change.desired == DesiredState::kLoaded) {
+      ++record.restarts;
+    }
     if (change.desired) record.desired = *change.desired;
     if (change.restart) {
       record.desired = DesiredState::kLaunched;

@@ -74,7 +74,7 @@ Client::Client(EtcdOptions options, std::vector<Endpoint> endpoints)
     : options_(std::move(options)),
       timers_(&queue_),
       connector_(
-          options_, std::move(endpoints), &queue_, &timers_, [this] { Forward(); },
+          options_, std::move(endpoints), &queue_, &timers_, [this] { OnConnected(); },
           [this] { return !waiters_.empty(); }),
       thread_([this] { Run(); }) {}
 
@@ -144,6 +144,11 @@ void Client::StopWaiting(WaiterId id) {
 }
 
 // There is a new connection, or a new token: whoever waits may go on.
+void Client::OnConnected() {
+  for (const auto& [stream, owned] : streams_) stream->EndUnlessAt(connector_.current().get());
+  Forward();
+}
+
 void Client::Forward() {
   StartLogin();
   while (Usable() && !waiters_.empty()) {

@@ -98,6 +98,7 @@ class Client {
   Client(EtcdOptions options, std::vector<Endpoint> endpoints);
   void Start(std::unique_ptr<Unary> call);
   void Run();
+  void OnConnected();
   void Forward();
   void StartLogin();
   void LoginEnded(const grpc::Status& status, const std::string& token,

@@ -36,11 +36,20 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, std::string_view w
   return content.str();
 }
 
-absl::StatusOr<grpc::SslCredentialsOptions> ReadCredentials(const EtcdOptions& options) {
+EtcdTlsFiles TlsFilesOf(const EtcdOptions& options) {
+  return options.tls_files ? options.tls_files()
+                           : EtcdTlsFiles{options.cafile, options.certfile, options.keyfile};
+}
+
+absl::StatusOr<grpc::SslCredentialsOptions> ReadCredentials(const EtcdTlsFiles& files) {
+  if (files.certfile.empty() != files.keyfile.empty()) {
+    return absl::InvalidArgumentError(
+        "etcd_certfile and etcd_keyfile go together: one of them is missing");
+  }
   grpc::SslCredentialsOptions ssl;
-  ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadFile(options.cafile, "etcd_cafile"));
-  ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadFile(options.certfile, "etcd_certfile"));
-  ASSIGN_OR_RETURN(ssl.pem_private_key, ReadFile(options.keyfile, "etcd_keyfile"));
+  ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadFile(files.cafile, "etcd_cafile"));
+  ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadFile(files.certfile, "etcd_certfile"));
+  ASSIGN_OR_RETURN(ssl.pem_private_key, ReadFile(files.keyfile, "etcd_keyfile"));
   return ssl;
 }
 
@@ -95,11 +104,7 @@ absl::StatusOr<Endpoint> ParseEndpoint(const std::string& url) {
 }
 
 absl::Status CheckCredentials(const EtcdOptions& options) {
-  if (options.certfile.empty() != options.keyfile.empty()) {
-    return absl::InvalidArgumentError(
-        "etcd_certfile and etcd_keyfile go together: one of them is missing");
-  }
-  return ReadCredentials(options).status();
+  return ReadCredentials(TlsFilesOf(options)).status();
 }
 
 // Waits for a change of a channel's state. It must not keep the channel alive: what ends the wait
@@ -288,9 +293,14 @@ void Connector::CauseKnown(size_t endpoint, const std::string& cause) {
 
 void Connector::SetCause(size_t endpoint, std::string_view cause) {
   causes_[endpoint] = std::string(cause);
-  // What a server's refusal of our certificate looks like from here.
-  if (endpoints_[endpoint].tls && (cause.find("read failed") != std::string_view::npos ||
-                                   cause.find("closed") != std::string_view::npos)) {
+  if (!endpoints_[endpoint].tls) return;
+  const auto says = [&](std::string_view text) {
+    return cause.find(text) != std::string_view::npos;
+  };
+  if (says("certificate verify failed")) {
+    causes_[endpoint] += "; has the authority in etcd_cafile signed etcd's certificate?";
+  } else if (says("read failed") || says("closed") || says("reset by peer")) {
+    // What a server's refusal of our certificate looks like from here.
     causes_[endpoint] += "; does etcd accept this client certificate?";
   }
 }
@@ -325,7 +335,7 @@ std::shared_ptr<Connection> Connector::Open(size_t endpoint) {
   const Endpoint& chosen = endpoints_[endpoint];
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   if (chosen.tls) {
-    auto ssl = ReadCredentials(options_);
+    auto ssl = ReadCredentials(TlsFilesOf(options_));
     if (!ssl.ok()) {
       causes_[endpoint] = std::string(ssl.status().message());
       return nullptr;
@@ -346,3 +356,11 @@ std::shared_ptr<Connection> Connector::Open(size_t endpoint) {
 }
 
 }  // namespace fleet::store::etcd
+
+namespace fleet::store {
+
+absl::Status CheckEtcdTlsFiles(const EtcdTlsFiles& files) {
+  return etcd::ReadCredentials(files).status();
+}
+
+}  // namespace fleet::store

@@ -16,6 +16,7 @@
 //
 // The certificate files are read anew for each connection, so that renewed ones are used.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,15 +28,27 @@
 
 namespace fleet::store {
 
+// Paths of PEM files.
+struct EtcdTlsFiles {
+  std::string cafile;    // empty: the system's certificate authorities
+  std::string certfile;  // client certificate, together with keyfile; both may be empty
+  std::string keyfile;
+};
+
 struct EtcdOptions {
   std::vector<std::string> endpoints;  // http://host:port or https://host:port, all alike
   absl::Duration request_timeout = absl::Seconds(3);
-  std::string cafile;    // PEM; empty: the system's certificate authorities
-  std::string certfile;  // PEM; client certificate, together with keyfile
+  std::string cafile;  // as in EtcdTlsFiles
+  std::string certfile;
   std::string keyfile;
+  // Instead of these three, asked for each new connection, in any thread.
+  std::function<EtcdTlsFiles()> tls_files;
   std::string username;  // empty: none (or the client certificate's CN)
   std::string password;
 };
+
+// INVALID_ARGUMENT if a file cannot be read, or one of a pair is missing.
+absl::Status CheckEtcdTlsFiles(const EtcdTlsFiles& files);
 
 // INVALID_ARGUMENT if the options do not make sense or a file cannot be read. It does not wait for
 // etcd. `executor` must outlive the store.

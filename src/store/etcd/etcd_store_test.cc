@@ -280,6 +280,24 @@ TEST_F(EtcdCluster, GoesOnWithTheOtherMembersWhenAnyOneHangs) {
   }
 }
 
+TEST_F(EtcdCluster, AWatchLeavesAMemberThatHangsWithTheRequests) {
+  // Nobody knows at which member the watch is: each of them hangs once.
+  for (auto& member : members_) {
+    const auto before = store_->PutKey("w", "1");
+    ASSERT_TRUE(before.ok()) << before.status();
+    auto watch = store_->StartWatch({"w", ""}, before->revision);
+    ASSERT_TRUE(watch->Events(1).ok());
+    member->Pause();
+    EXPECT_TRUE(Eventually([&] { return Put1(*store_, "w"); }).ok()) << member->url();
+    // It goes on, or ends, before gRPC finds out that the connection is dead.
+    const absl::Status told = watch->Events(1).status();
+    EXPECT_TRUE(told.ok() || absl::IsUnavailable(told)) << member->url() << ": " << told;
+    member->Resume();
+    auto own = Open({.endpoints = {member->url()}, .request_timeout = absl::Seconds(2)});
+    EXPECT_TRUE(Eventually([&] { return Put1(*own, "a"); }).ok());
+  }
+}
+
 TEST_F(EtcdCluster, DoesNotWaitForAMemberThatHasNoLeader) {
   // The only endpoint is the last member of three: it can do nothing, and the error says so.
   auto own = Open({.endpoints = {members_[2]->url()}, .request_timeout = absl::Seconds(5)});
@@ -363,6 +381,24 @@ TEST_F(EtcdTls, DoesNotTalkToAServerThatAnotherAuthorityVouchesFor) {
   const absl::Status status = Put1(*Open(options), "a");
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("certificate verify failed"));
+}
+
+TEST_F(EtcdTls, AsksForItsFilesWithEachNewConnection) {
+  EtcdOptions options = Options();
+  const EtcdTlsFiles right = {options.cafile, options.certfile, options.keyfile};
+  const Authority other;
+  std::atomic<bool> is_right = false;
+  options.tls_files = [&] {
+    return is_right ? right : EtcdTlsFiles{other.File("ca.pem"), right.certfile, right.keyfile};
+  };
+  options.request_timeout = absl::Seconds(1);
+  auto store = Open(options);
+  const absl::Status status = Put1(*store, "a");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has the authority in etcd_cafile signed"));
+  is_right = true;
+  absl::Status later = status;
+  for (int i = 0; i < 10 && !later.ok(); ++i) later = Put1(*store, "a");
+  EXPECT_EQ(later, absl::OkStatus());
 }
 
 TEST_F(EtcdTls, IsNotServedWithoutAClientCertificate) {

@@ -60,6 +60,13 @@ void WatchStream::Cancel() {
   client_->Remove(this);
 }
 
+void WatchStream::EndUnlessAt(const Connection* current) {
+  if (operations_ == 0 || broken_ || connection_.get() == current) return;
+  End(absl::UnavailableError(
+      absl::StrCat("watching at etcd ", connection_->url, ": another member is used now")));
+  Break();
+}
+
 bool WatchStream::Abandon() {
   on_batch_ = nullptr;
   if (operations_ > 0) Break();

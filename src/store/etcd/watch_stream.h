@@ -25,6 +25,9 @@ class WatchStream {
   void Start();
   // Nobody listens any more. The object may be gone afterwards.
   void Cancel();
+  // Another connection took the place of one that is not trusted any more: a watch there may hear
+  // nothing for long, and ends.
+  void EndUnlessAt(const Connection* current);
   // The store is being closed. True if tags are still to come, otherwise it may be destroyed.
   bool Abandon();
 
