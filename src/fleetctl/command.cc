@@ -40,14 +40,14 @@ absl::StatusOr<client::ClientOptions> OptionsFrom(const Flags& flags,
   return options;
 }
 
-// True if any command's flag that is written so has a value that follows it.
-bool TakesValue(std::string_view word) {
+// True if any command's flag that is written so has the word that follows it for its value.
+bool TakesValue(std::string_view word, std::string_view next) {
   std::string_view name = word;
   name.remove_prefix(std::min(name.find_first_not_of('-'), name.size()));
   const auto takes = [&](const std::vector<FlagSpec>& specs) {
     const Flags flags(specs);
     const FlagSpec* spec = name.size() == 1 ? flags.FindLetter(name[0]) : flags.Find(name);
-    return spec != nullptr && !spec->value.empty();
+    return spec != nullptr && spec->Takes(next);
   };
   return takes(GlobalFlags()) ||
          std::any_of(Commands().begin(), Commands().end(),
@@ -60,7 +60,8 @@ size_t CommandIndex(const std::vector<std::string>& arguments) {
     const std::string_view word = arguments[i];
     if (word == "--") return i + 1;
     if (word.size() < 2 || word[0] != '-') return i;
-    if (word.find('=') == std::string_view::npos && TakesValue(word)) ++i;
+    const std::string_view next = i + 1 < arguments.size() ? arguments[i + 1] : std::string_view();
+    if (word.find('=') == std::string_view::npos && TakesValue(word, next)) ++i;
   }
   return arguments.size();
 }
@@ -142,7 +143,11 @@ std::vector<FlagSpec> GlobalFlags() {
       {"ssh-username", 0, "NAME", "core", "user to log in as"},
       {"ssh-timeout", 0, "DURATION", "10", "for making an SSH connection"},
       {"known-hosts-file", 0, "FILE", "~/.fleetctl/known_hosts", "host keys that were accepted"},
-      {"strict-host-key-checking", 0, "BOOL", "true", "ask before an unknown host key is accepted"},
+      {.name = "strict-host-key-checking",
+       .value = "BOOL",
+       .fallback = "true",
+       .help = "ask before an unknown host key is accepted",
+       .optional = true},
       {"request-timeout", 0, "DURATION", "3", "for each request to the API"},
       {"debug", 0, "", "", "print each request on stderr"},
       // FLEETCTL_VERSION is what images call the version that they have.

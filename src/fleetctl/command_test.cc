@@ -1,5 +1,7 @@
 #include "fleetctl/command.h"
 
+#include <filesystem>
+
 #include "client/text.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/fake_fleet.h"
@@ -149,6 +151,56 @@ TEST(Fleetctl, CatGivesTheTextByteForByte) {
   const Result missing = fleet.Run({"cat", "b"});
   EXPECT_EQ(missing.code, kNotFound);
   EXPECT_THAT(missing.err, HasSubstr("b.service"));
+}
+
+TEST(Fleetctl, StoresNothingIfFilesFollowEachOtherInACircle) {
+  FakeFleet fleet;
+  const auto following = [&](const std::string& name, const std::string& other) {
+    return fleet.Write(name, Cat(kText, "[X-Fleet]\nMachineOf=", other, "\n"));
+  };
+  const std::string a = following("a.service", "b.service");
+  const std::string b = following("b.service", "c.service");
+  const std::string c = following("c.service", "a.service");
+  const std::string d = following("d.service", "e.service");
+  const Result result = fleet.Run({"submit", d, a, b, c});
+  EXPECT_EQ(result.code, kFailed);
+  EXPECT_THAT(result.err, HasSubstr(Cat(a,
+                                        ": a.service: [X-Fleet] MachineOf= leads in a circle: "
+                                        "a.service -> b.service -> c.service -> a.service")));
+  EXPECT_THAT(fleet.Changes(), IsEmpty());
+  const Result verified = fleet.Run({"verify", a, d, b, c});
+  EXPECT_EQ(verified.code, kFailed);
+  EXPECT_EQ(verified.out, d + ": ok\n");
+  EXPECT_EQ(fleet.Run({"verify", a, b}).out, Cat(a, ": ok\n", b, ": ok\n"));
+}
+
+TEST(Fleetctl, RefusesTwoFilesOfOneUnit) {
+  FakeFleet fleet;
+  const std::string first = fleet.Write("a.service", kText);
+  std::filesystem::create_directory(fleet.directory() + "other");
+  const std::string second = fleet.Write("other/a.service", "[Service]\nExecStart=/other\n");
+  const Result result = fleet.Run({"submit", first, second});
+  EXPECT_EQ(result.code, kFailed);
+  EXPECT_THAT(result.err, HasSubstr(Cat(second, ": it is another a.service than ", first)));
+  EXPECT_THAT(fleet.Changes(), IsEmpty());
+  fleet.Write("other/a.service", kText);
+  EXPECT_EQ(fleet.Run({"submit", first, second}).code, kDone);
+  EXPECT_THAT(fleet.Changes(), SizeIs(1));
+}
+
+TEST(Fleetctl, AGlobOverWhatRunsDoesNotMeanTemplates) {
+  FakeFleet fleet;
+  for (const std::string verb : {"start", "load", "stop", "restart", "unload"}) {
+    fleet.Add("web@.service", "inactive", kText);
+    fleet.Add("web@1.service", "launched", kText);
+    const Result result = fleet.Run({verb, "web@*"});
+    EXPECT_EQ(result.code, kDone) << verb << result.err;
+    EXPECT_EQ(fleet.Changes().back()["name"], "web@1.service");
+    EXPECT_EQ(fleet.Run({verb, "web@.*"}).code, kNotFound) << verb;
+  }
+  EXPECT_EQ(fleet.Run({"cat", "web@*"}).out, Cat(kText, kText));
+  EXPECT_EQ(fleet.Run({"destroy", "web@*"}).out,
+            "Destroyed web@.service\nDestroyed web@1.service\n");
 }
 
 TEST(Fleetctl, CatTakesGlobs) {
@@ -304,6 +356,24 @@ TEST(Fleetctl, AStartWithoutAnEligibleMachineSaysWhy) {
   const Result result = fleet.Run({"start", fleet.Write("a.service", kText)});
   EXPECT_EQ(result.code, kNotEligible);
   EXPECT_THAT(result.err, HasSubstr("1 machine lacks zone=b"));
+}
+
+TEST(Fleetctl, NegativeBlockAttemptsDoNotWait) {
+  FakeFleet fleet;
+  EXPECT_EQ(fleet.Run({"start", "--block-attempts=-1", fleet.Write("a.service", kText)}).out,
+            "Triggered unit a.service start\n");
+}
+
+TEST(Fleetctl, StrictHostKeyCheckingMayStandAlone) {
+  FakeFleet fleet;
+  fleet.local_machine_id = FakeFleet::kMachine;
+  const std::string flag = "--strict-host-key-checking";
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{flag, "ssh", "8be9", "exit", "7"},
+                                             {flag, "false", "ssh", "8be9", "exit", "7"},
+                                             {"ssh", flag, "8be9", "exit", "7"},
+                                             {"ssh", flag, "no", "8be9", "exit", "7"}})
+    EXPECT_EQ(fleet.Run(words).code, 7) << Join(words, " ");
 }
 
 TEST(Fleetctl, AWaitIsBoundedByItsTimeout) {

@@ -72,6 +72,8 @@ class Parser {
     const std::string_view origin = word.substr(0, word.find('='));
     if (equals != std::string_view::npos) return Take(*spec, text.substr(equals + 1), origin);
     if (IsSwitch(*spec)) return Take(*spec, "true", origin);
+    if (spec->optional && (next_ == words_.size() || !spec->Takes(words_[next_])))
+      return Take(*spec, "true", origin);
     return TakeNext(*spec, origin);
   }
 
@@ -116,6 +118,10 @@ std::string WithUnderscores(std::string_view name) {
 }
 
 }  // namespace
+
+bool FlagSpec::Takes(std::string_view next) const {
+  return !IsSwitch(*this) && (!optional || ParseBool(next).has_value());
+}
 
 const FlagSpec* Flags::Find(std::string_view name) const {
   const auto it = std::find_if(specs_.begin(), specs_.end(),

@@ -22,6 +22,10 @@ struct FlagSpec {
   std::string_view help = {};      // empty: not shown
   bool ignored = false;            // accepted with a notice, for old scripts
   bool from_environment = true;    // also taken from FLEETCTL_<FLAG>
+  bool optional = false;           // of a value that is true or false: given alone it is true
+
+  // Whether `next`, the word after the flag, is its value.
+  bool Takes(std::string_view next) const;
 };
 
 // What was given; every lookup REQUIRES a flag of the specifications that were parsed.

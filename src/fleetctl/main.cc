@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fleetctl/command.h"
+#include "fleetctl/exit_code.h"
 #include "fleetctl/unbuffered_input.h"
 
 int main(int argc, char** argv) {
@@ -23,6 +24,7 @@ int main(int argc, char** argv) {
   }
   const int code =
       fleet::fleetctl::Run(std::vector<std::string>(argv + 1, argv + argc), environment);
-  std::cout.flush();
-  return code;
+  if (std::cout.flush()) return code;
+  std::cerr << "Error: cannot write to the standard output\n";
+  return code == fleet::fleetctl::kDone ? fleet::fleetctl::kFailed : code;
 }

@@ -55,8 +55,13 @@ std::string NameFrom(const std::string& word) {
   return IsGlob(word) ? word : WithDefaultSuffix(word);
 }
 
-absl::StatusOr<Selection> SelectUnits(client::ApiClient& api,
-                                      const std::vector<std::string>& words) {
+bool IsTemplate(const std::string& name) {
+  const auto parsed = UnitName::Parse(name);
+  return parsed.ok() && parsed->is_template();
+}
+
+absl::StatusOr<Selection> SelectUnits(client::ApiClient& api, const std::vector<std::string>& words,
+                                      bool templates) {
   std::set<std::string> names;
   std::vector<std::string> globs;
   for (const std::string& word : words) {
@@ -90,7 +95,7 @@ absl::StatusOr<Selection> SelectUnits(client::ApiClient& api,
     }
     bool any = false;
     for (const auto& entry : found) {
-      if (!GlobMatches(name, entry.first)) continue;
+      if (!GlobMatches(name, entry.first) || (!templates && IsTemplate(entry.first))) continue;
       any = true;
       take(entry);
     }

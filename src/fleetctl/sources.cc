@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "client/text.h"
 #include "fleetctl/select.h"
+#include "model/machine_of.h"
 #include "model/requirements.h"
 #include "model/unit_file.h"
 #include "model/unit_name.h"
@@ -79,8 +80,8 @@ absl::StatusOr<std::string> ReadUnitFile(const std::string& path) {
   return content;
 }
 
-absl::StatusOr<bool> CheckUnit(const std::string& name, const std::string& content,
-                               const std::string& path, bool force, std::ostream& err) {
+absl::StatusOr<Requirements> CheckUnit(const std::string& name, const std::string& content,
+                                       const std::string& path, bool force, std::ostream& err) {
   const auto bad = [&](const absl::Status& status) { return BadFile(path, MessageOf(status)); };
   const auto unit_name = UnitName::Parse(name);
   if (!unit_name.ok()) return bad(unit_name.status());
@@ -92,9 +93,18 @@ absl::StatusOr<bool> CheckUnit(const std::string& name, const std::string& conte
     if (const absl::Status status = CheckForSubmit(*file, *unit_name, false); !status.ok())
       err << "WARNING: " << path << ": " << MessageOf(status) << "\n";
   }
-  const auto requirements = ParseRequirements(*file, *unit_name);
+  auto requirements = ParseRequirements(*file, *unit_name);
   if (!requirements.ok()) return bad(requirements.status());
-  return requirements->global;
+  return requirements;
+}
+
+absl::Status CheckCircle(const std::string& name, const std::string& path, const Follows& follows) {
+  const auto of = [&](const std::string& unit) {
+    const auto it = follows.find(unit);
+    return it == follows.end() ? std::vector<std::string>() : it->second;
+  };
+  const absl::Status status = CheckMachineOfCycle(name, of(name), of);
+  return status.ok() ? status : BadFile(path, MessageOf(status));
 }
 
 absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
@@ -107,6 +117,7 @@ absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
   std::vector<Named> named;
   std::vector<std::string> globs;
   std::set<std::string> seen;
+  std::map<std::string, std::pair<std::string, std::string>> files;  // path and text, by unit
   std::vector<std::string> look_up;
   for (const std::string& word : words) {
     ASSIGN_OR_RETURN(auto file, ReadIfPresent(word));
@@ -116,6 +127,11 @@ absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
       continue;
     }
     Source source{.name = WithDefaultSuffix(word.substr(DirectoryOf(word).size()))};
+    if (file) {
+      const auto& first = files.try_emplace(source.name, *file).first->second;
+      if (first.second != file->second)
+        return BadFile(file->first, Cat("it is another ", source.name, " than ", first.first));
+    }
     if (!seen.insert(source.name).second) continue;
     const auto name = UnitName::Parse(source.name);
     if (!name.ok()) return name.status();
@@ -135,17 +151,18 @@ absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
 
   std::map<std::string, client::Unit> registered;
   if (!look_up.empty()) {
-    ASSIGN_OR_RETURN(const Selection selection, SelectUnits(api, look_up));
+    ASSIGN_OR_RETURN(const Selection selection, SelectUnits(api, look_up, !options.start));
     for (const client::Unit& unit : selection.units) registered[unit.name] = unit;
   }
 
   std::vector<Source> sources;
+  Follows follows;
   for (Named& entry : named) {
     Source& source = entry.source;
     if (source.name.empty()) {
       bool any = false;
       for (const auto& [name, unit] : registered) {
-        if (!GlobMatches(entry.word, name)) continue;
+        if (!GlobMatches(entry.word, name) || (options.start && IsTemplate(name))) continue;
         any = true;
         if (!seen.insert(name).second) continue;
         sources.push_back({.name = name, .global = unit.global, .registered = unit});
@@ -182,11 +199,15 @@ absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
       }
     }
     if (source.content) {
-      ASSIGN_OR_RETURN(const bool global,
+      ASSIGN_OR_RETURN(const Requirements requirements,
                        CheckUnit(source.name, *source.content, source.path, options.force, err));
-      if (!source.registered) source.global = global;
+      if (!source.registered) source.global = requirements.global;
+      follows[source.name] = requirements.machine_of;
     }
     sources.push_back(std::move(source));
+  }
+  for (const Source& source : sources) {
+    if (source.content) RETURN_IF_ERROR(CheckCircle(source.name, source.path, follows));
   }
   return sources;
 }

@@ -3,6 +3,7 @@
 // Where the text of units named to submit, load and start comes from: a file, the registry, or a
 // template in either. Everything is found and checked before anything is stored.
 
+#include <map>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/api_client.h"
+#include "model/requirements.h"
 
 namespace fleet::fleetctl {
 
@@ -30,7 +32,8 @@ struct SourceOptions {
 
 // In the order of `words` (names, paths and globs over registered units), each unit once.
 // NOT_FOUND for a unit that neither a file nor the registry has; INVALID_ARGUMENT, naming the file
-// and the line, for one that cannot be submitted.
+// and the line, for one that cannot be submitted, for two different files of one name, and for
+// files that follow each other in a circle.
 absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
                                                 const std::vector<std::string>& words,
                                                 const SourceOptions& options, std::ostream& err);
@@ -39,8 +42,14 @@ absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
 // that cannot be read, that is too big, or that is no text.
 absl::StatusOr<std::string> ReadUnitFile(const std::string& path);
 
-// Checks `content` as a submit of `name` does; `path` is for messages. True if it is a global unit.
-absl::StatusOr<bool> CheckUnit(const std::string& name, const std::string& content,
-                               const std::string& path, bool force, std::ostream& err);
+// Checks `content` as a submit of `name` does; `path` is for messages. What it asks for.
+absl::StatusOr<Requirements> CheckUnit(const std::string& name, const std::string& content,
+                                       const std::string& path, bool force, std::ostream& err);
+
+// What units follow with MachineOf=, by their names.
+using Follows = std::map<std::string, std::vector<std::string>>;
+
+// INVALID_ARGUMENT, naming the file and the circle, if `name` follows units back to one on the way.
+absl::Status CheckCircle(const std::string& name, const std::string& path, const Follows& follows);
 
 }  // namespace fleet::fleetctl

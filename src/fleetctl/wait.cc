@@ -98,6 +98,11 @@ std::vector<FlagSpec> WaitFlags() {
 
 absl::StatusOr<WaitLimits> WaitLimitsFrom(const Flags& flags) {
   WaitLimits limits{.block = !flags.On("no-block")};
+  // As in fleet 1.0, a negative number does not wait.
+  if (int attempts = 0; ReadNumber(flags.Text("block-attempts"), attempts) && attempts < 0) {
+    limits.block = false;
+    return limits;
+  }
   ASSIGN_OR_RETURN(const int attempts, flags.Number("block-attempts"));
   if (attempts > 0) limits.timeout = kAttempt * attempts;
   if (!flags.Text("timeout").empty()) {

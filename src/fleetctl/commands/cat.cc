@@ -6,7 +6,7 @@ namespace fleet::fleetctl {
 namespace {
 
 int RunCat(Session& session) {
-  const auto selection = SelectUnits(session.api(), session.arguments());
+  const auto selection = SelectUnits(session.api(), session.arguments(), true);
   if (!selection.ok()) return session.Fail(selection.status());
   Verdict verdict(OrderOf(session.arguments(), *selection));
   ReportMissing(session, *selection, verdict);

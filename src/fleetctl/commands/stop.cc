@@ -14,7 +14,8 @@ struct Verb {
 int RunVerb(Session& session, const Verb& verb) {
   const auto limits = WaitLimitsFrom(session.flags());
   if (!limits.ok()) return session.Fail(limits.status());
-  const auto selection = SelectUnits(session.api(), session.arguments());
+  const auto selection =
+      SelectUnits(session.api(), session.arguments(), verb.goal == Goal::kDestroyed);
   if (!selection.ok()) return session.Fail(selection.status());
   Verdict verdict(OrderOf(session.arguments(), *selection));
   ReportMissing(session, *selection, verdict);
@@ -31,6 +32,7 @@ int RunVerb(Session& session, const Verb& verb) {
       change.destroy = true;
     } else {
       change.desired_state = std::string(ToString(verb.goal));
+      change.stop = verb.goal == Goal::kLoaded;
     }
     if (unit.global) action.globals.insert(unit.name);
     action.changes.push_back(std::move(change));
