@@ -65,7 +65,7 @@ class TlsStream final : public Stream {
     for (;;) {
       const int n = SSL_connect(ssl_);
       // What there is to say to the server, be it that its certificate is refused.
-      const absl::Status flushed = Flush(deadline);
+      absl::Status flushed = Flush(deadline);
       if (n == 1) return flushed;
       const long verified = SSL_get_verify_result(ssl_);
       if (verified != X509_V_OK) {

@@ -26,7 +26,7 @@ Manager ManagerOf(Session& session, const std::string& machine_id) {
 
 std::string StatusLine(const Manager& manager, const std::string& unit) {
   if (manager.user.empty()) return Cat("systemctl status -l ", ShellQuote(unit));
-  const std::string line = Cat("systemctl --user status -l ", ShellQuote(unit));
+  std::string line = Cat("systemctl --user status -l ", ShellQuote(unit));
   if (manager.own) return line;
   // Root may become that user. (systemctl's --machine=USER@ would need a session bus.)
   const std::string user = ShellQuote(manager.user);

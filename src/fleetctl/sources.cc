@@ -202,12 +202,11 @@ absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
       ASSIGN_OR_RETURN(const Requirements requirements,
                        CheckUnit(source.name, *source.content, source.path, options.force, err));
       if (!source.registered) source.global = requirements.global;
+      // One after the other, as the API takes them: the circle is that of the file that closes it.
       follows[source.name] = requirements.machine_of;
+      RETURN_IF_ERROR(CheckCircle(source.name, source.path, follows));
     }
     sources.push_back(std::move(source));
-  }
-  for (const Source& source : sources) {
-    if (source.content) RETURN_IF_ERROR(CheckCircle(source.name, source.path, follows));
   }
   return sources;
 }
