@@ -157,10 +157,11 @@ absl::Status CheckWritable(const UnitOption& option) {
   if (option.name.find_first_of("=[]\r\n") != std::string::npos) {
     return refuse("cannot be written: =, brackets and line ends are not allowed in a name");
   }
-  for (std::string_view rest = Strip(option.value); !rest.empty();) {
+  bool first = true;  // stands behind the name and the =, and is never a comment
+  for (std::string_view rest = Strip(option.value); !rest.empty(); first = false) {
     const std::string_view line = SplitFirstLine(rest).line;
     rest = SplitFirstLine(rest).rest;
-    if (rest.empty() || Continues(line) || IsComment(line)) continue;
+    if (rest.empty() || Continues(line) || (!first && IsComment(line))) continue;
     return refuse("cannot be written: a line of its value ends without a backslash");
   }
   return absl::OkStatus();

@@ -212,6 +212,8 @@ TEST(UnitFile, LetsNoValueBringInALineOfItsOwn) {
   EXPECT_THAT(WhyUnwritable({{"S", "A", "b\\\n#\\\nc"}, {"S", "B", "d"}}), "valid");
   EXPECT_THAT(WhyUnwritable({{"S", "A", "b\\\n#\nc"}, {"S", "B", "d"}}), "valid");
   EXPECT_THAT(WhyUnwritable({{"S", "A", "b\n#\nExecStart=/bin/evil"}}), HasSubstr("backslash"));
+  EXPECT_THAT(WhyUnwritable({{"S", "A", "#b\nExecStart=/bin/evil"}}), HasSubstr("backslash"));
+  EXPECT_THAT(WhyUnwritable({{"S", "A", ";b\r[T]\rC=d"}}), HasSubstr("backslash"));
   EXPECT_THAT(WhyUnwritable({{"S", "A", "b\\\n#c"}, {"S", "B", "d"}}), HasSubstr("read back"));
   EXPECT_THAT(WhyUnwritable({{"S", "A", "b\\\r\r[T]"}}), HasSubstr("backslash"));
 }
