@@ -164,9 +164,9 @@ TEST(Fleetctl, StoresNothingIfFilesFollowEachOtherInACircle) {
   const std::string d = following("d.service", "e.service");
   const Result result = fleet.Run({"submit", d, a, b, c});
   EXPECT_EQ(result.code, kFailed);
-  EXPECT_THAT(result.err, HasSubstr(Cat(a,
-                                        ": a.service: [X-Fleet] MachineOf= leads in a circle: "
-                                        "a.service -> b.service -> c.service -> a.service")));
+  EXPECT_THAT(result.err, HasSubstr(Cat(c,
+                                        ": c.service: [X-Fleet] MachineOf= leads in a circle: "
+                                        "c.service -> a.service -> b.service -> c.service")));
   EXPECT_THAT(fleet.Changes(), IsEmpty());
   const Result verified = fleet.Run({"verify", a, d, b, c});
   EXPECT_EQ(verified.code, kFailed);
