@@ -54,6 +54,10 @@ bool IsMetadataKey(std::string_view key) {
   });
 }
 
+// As long as a unit's name may be: keys stay in every mirror for ever.
+constexpr size_t kLongestName = 255;
+constexpr size_t kLongestValue = 4096;
+
 bool HasControl(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; });
@@ -77,6 +81,10 @@ absl::Status AddOperation(const json& operation, Patch& patch) {
     return absl::InvalidArgumentError(
         fmt::format("invalid path \"{}\": expected /MACHINE/metadata/NAME", path.value_or("")));
   }
+  if (parts[1].size() > kLongestName || parts[3].size() > kLongestName) {
+    return absl::InvalidArgumentError(fmt::format(
+        "invalid path: the machine's id and the name have at most {} bytes each", kLongestName));
+  }
   MetadataChange change{.key = parts[3]};
   if (op != "remove") {
     const json* value = FindMember(operation, "value");
@@ -87,6 +95,10 @@ absl::Status AddOperation(const json& operation, Patch& patch) {
           fmt::format("invalid value for {}: a string that is not empty is needed", *path));
     }
     change.value = value->get<std::string>();
+    if (change.value->size() > kLongestValue) {
+      return absl::InvalidArgumentError(
+          fmt::format("invalid value for {}: more than {} bytes", *path, kLongestValue));
+    }
   }
   patch[parts[1]].push_back(std::move(change));
   return absl::OkStatus();

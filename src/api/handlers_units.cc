@@ -83,9 +83,10 @@ absl::StatusOr<UnitChange> ReadPut(const Request& request) {
     return absl::InvalidArgumentError(fmt::format(
         "the name in the body, {}, is not the one in the address, {}", change.name, name));
   }
-  if (change.destroy || change.restart || change.stop) {
+  if (change.destroy || change.restart || change.start || change.stop) {
     return absl::InvalidArgumentError(
-        "\"destroy\", \"restart\" and \"stop\" are for POST /fleet/v1/batch; destroy with DELETE");
+        "\"destroy\", \"restart\", \"start\" and \"stop\" are for POST /fleet/v1/batch; destroy "
+        "with DELETE");
   }
   change.name = name;
   change.replace = change.replace || request.query.IsTrue("replace");
@@ -180,6 +181,7 @@ absl::StatusOr<UnitChange> ReadUnitChange(const json& body) {
   }
   ASSIGN_OR_RETURN(change.replace, BoolMember(body, "replace"));
   ASSIGN_OR_RETURN(change.restart, BoolMember(body, "restart"));
+  ASSIGN_OR_RETURN(change.start, BoolMember(body, "start"));
   ASSIGN_OR_RETURN(change.stop, BoolMember(body, "stop"));
   ASSIGN_OR_RETURN(change.destroy, BoolMember(body, "destroy"));
   ASSIGN_OR_RETURN(change.force, BoolMember(body, "force"));

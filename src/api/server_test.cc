@@ -219,6 +219,13 @@ TEST_F(ServerTest, ClosesWhenAskedToAndForHttp10) {
   }
 }
 
+TEST_F(ServerTest, TellsAClientOfHttp10ThatItsConnectionIsKept) {
+  Start();
+  const auto client = Connect();
+  EXPECT_THAT(client->Exchange("GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+              HasSubstr("Connection: keep-alive"));
+}
+
 TEST_F(ServerTest, HeadHasTheHeadersOfGetAndNoBody) {
   Start();
   const auto client = Connect();

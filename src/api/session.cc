@@ -254,6 +254,8 @@ void Session<Stream>::Respond(Response response) {
   out.set(http::field::content_type, response.content_type);
   for (const auto& [name, value] : response.headers) out.set(name, value);
   out.keep_alive(keep_alive_);
+  // To a client of HTTP/1.0 it has to be said.
+  if (keep_alive_ && !chunked_) out.set(http::field::connection, "keep-alive");
   if (response.code != 204 && response.code != 304 && !response.events) {
     out.content_length(response.body.size());
   }

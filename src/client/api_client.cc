@@ -83,6 +83,7 @@ std::string ToText(const UnitChange& change) {
   if (change.replace) object["replace"] = true;
   if (change.force) object["force"] = true;
   if (change.restart) object["restart"] = true;
+  if (change.start) object["start"] = true;
   if (change.stop) object["stop"] = true;
   if (change.destroy) object["destroy"] = true;
   return object.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -50,7 +50,8 @@ struct UnitChange {
   bool replace = false;
   bool force = false;
   bool restart = false;
-  bool stop = false;  // with loaded: also where systemd started it by itself
+  bool start = false;  // with launched: also where it has failed or run to its end
+  bool stop = false;   // with loaded: also where systemd started it by itself
   bool destroy = false;
 };
 

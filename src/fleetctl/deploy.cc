@@ -67,6 +67,7 @@ absl::StatusOr<int> DeployOrFail(Session& session, const Deployment& deployment)
                               .replace = replace,
                               .force = session.flags().On("force")};
     if (!submit) change.desired_state = std::string(ToString(deployment.goal));
+    change.start = deployment.goal == Goal::kLaunched;
     action.changes.push_back(std::move(change));
   }
   Verdict verdict(std::move(order));

@@ -48,6 +48,13 @@ std::optional<Key> FindKey(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view CurrentSpelling(Key key) {
+  for (const Spelling& spelling : kSpellings) {
+    if (spelling.key == key && spelling.current) return spelling.text;
+  }
+  return {};
+}
+
 absl::Status Invalid(const UnitOption& option, std::string_view why) {
   return absl::InvalidArgumentError(
       fmt::format("[X-Fleet] {}={}: {}", option.name, Printable(option.value), why));
@@ -220,14 +227,19 @@ absl::Status CheckTogether(const Requirements& requirements) {
 std::string Suggestion(std::string_view unknown) {
   std::string_view best;
   size_t best_distance = unknown.size();
+  size_t best_common = 0;  // letters at the beginning
   std::vector<std::string_view> known;
   for (const Spelling& spelling : kSpellings) {
-    if (!spelling.current) continue;
-    known.push_back(spelling.text);
+    if (spelling.current) known.push_back(spelling.text);
     const size_t distance = EditDistance(unknown, spelling.text);
-    if (distance < best_distance) {
+    const auto common = static_cast<size_t>(
+        std::mismatch(unknown.begin(), unknown.end(), spelling.text.begin(), spelling.text.end())
+            .first -
+        unknown.begin());
+    if (distance < best_distance || (distance == best_distance && common > best_common)) {
       best_distance = distance;
-      best = spelling.text;
+      best_common = common;
+      best = CurrentSpelling(spelling.key);
     }
   }
   if (!best.empty() && best_distance <= best.size() / 2) {

@@ -229,6 +229,8 @@ TEST(CheckForSubmit, NamesTheNearestKey) {
   EXPECT_THAT(WhyRefused("Conflict=a"), AllOf(HasSubstr("web@1.service: unknown key \"Conflict\""),
                                               HasSubstr("did you mean \"Conflicts\"?")));
   EXPECT_THAT(WhyRefused("machineid=a"), HasSubstr("did you mean \"MachineID\"?"));
+  EXPECT_THAT(WhyRefused("X-ConditionMachineMetdata=a=b"),
+              HasSubstr("did you mean \"MachineMetadata\"?"));
   EXPECT_THAT(WhyRefused("MachineMetaData=a=b"), HasSubstr("did you mean \"MachineMetadata\"?"));
   EXPECT_THAT(WhyRefused("X-ConditionMachineMeta=a=b"), HasSubstr("MachineMetadata"));
 }

@@ -11,6 +11,7 @@
 #include "fmt/core.h"
 #include "model/machine_of.h"
 #include "model/requirements.h"
+#include "model/unit_status.h"
 #include "registry/codec.h"
 
 namespace fleet::registry {
@@ -211,6 +212,17 @@ class Job : public std::enable_shared_from_this<Job> {
     return decision;
   }
 
+  // It was started, and does not run any more.
+  bool HasEnded(const Item& item) const {
+    const auto* stored = view_->units.Find(item.name->full());
+    // What the view shows of it must be what is decided on.
+    if (stored == nullptr || stored->mod_revision != item.decided_on->mod_revision) return false;
+    const UnitStatus status = StatusOf(*view_, *item.name);
+    return status.progress == Progress::kFailed ||
+           (status.progress == Progress::kReached && status.report != nullptr &&
+            status.report->active_state == "inactive");
+  }
+
   Decision DecideExisting(const Item& item) {
     const UnitChange& change = item.change;
     UnitRecord record = item.decided_on->value;
@@ -234,6 +246,10 @@ class Job : public std::enable_shared_from_this<Job> {
     if (change.restart && record.desired == DesiredState::kInactive) {
       return Refuse(absl::FailedPreconditionError(
           fmt::format("unit {} is inactive and cannot be restarted; start it", item.name->full())));
+    }
+    if (change.start && record.desired == DesiredState::kLaunched &&
+        change.desired == DesiredState::kLaunched && HasEnded(item)) {
+      ++record.restarts;
     }
     if (change.stop && record.desired == DesiredState::kLoaded &&
         change.desired == DesiredState::kLoaded) {

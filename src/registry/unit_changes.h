@@ -34,6 +34,9 @@ struct UnitChange {
   bool refuse_if_differs = false;  // a `file` that differs, without replace: ALREADY_EXISTS
   bool needs_file = false;         // a new unit is made from `file` only, never from its template
   bool restart = false;
+  // With desired launched: start it also if that is its desired state already, where it has failed
+  // or run to its end.
+  bool start = false;
   // With desired loaded: stop it also if that is its desired state already and systemd has started
   // it by itself.
   bool stop = false;

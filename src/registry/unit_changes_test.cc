@@ -200,6 +200,40 @@ TEST_F(UnitChanges, RestartCountsAndStartsButRefusesAnInactiveUnit) {
   EXPECT_EQ(Record("a.service").desired, DesiredState::kLaunched);
 }
 
+TEST_F(UnitChanges, AStartIsANewOneOnlyWhereItHasFailedOrRunToItsEnd) {
+  Apply({.name = "a.service", .desired = DesiredState::kLaunched, .file = Sleeper()});
+  const UnitRecord record = Record("a.service");
+  store_.Set(keys_.Machine("m1"), Encode(MachineRecord{}));
+  store_.Set(keys_.Assignment("m1", "a.service"),
+             Encode(Assignment{.uid = record.uid,
+                               .generation = 5,
+                               .content_hash = record.content_hash,
+                               .state = AssignmentState::kLaunched}));
+  const auto start_when = [&](const std::string& active, const std::string& result) {
+    store_.Set(keys_.State("m1", "a.service"), Encode(StateReport{.uid = record.uid,
+                                                                  .generation = 5,
+                                                                  .load_state = "loaded",
+                                                                  .active_state = active,
+                                                                  .settled = true,
+                                                                  .result = result}));
+    SetRecord("a.service", record);
+    Apply({.name = "a.service", .desired = DesiredState::kLaunched, .start = true});
+    return Record("a.service").restarts;
+  };
+  EXPECT_EQ(start_when("active", ""), 0);
+  EXPECT_EQ(start_when("failed", "exit-code"), 1);
+  EXPECT_EQ(start_when("inactive", ""), 1);
+}
+
+TEST_F(UnitChanges, AStopOfALoadedUnitIsANewOne) {
+  Apply({.name = "a.service", .desired = DesiredState::kLoaded, .file = Sleeper()});
+  Apply({.name = "a.service", .desired = DesiredState::kLoaded});
+  EXPECT_EQ(Record("a.service").restarts, 0);
+  Apply({.name = "a.service", .desired = DesiredState::kLoaded, .stop = true});
+  EXPECT_EQ(Record("a.service").restarts, 1);
+  EXPECT_EQ(Record("a.service").desired, DesiredState::kLoaded);
+}
+
 TEST_F(UnitChanges, ReplacingATextIsNoRestart) {
   Apply({.name = "a.service", .desired = DesiredState::kLaunched, .file = Sleeper()});
   Apply({.name = "a.service", .file = Other(), .replace = true});
