@@ -64,7 +64,7 @@ absl::StatusOr<int> RunOn(Session& session, const std::string& machine_id,
   ASSIGN_OR_RETURN(const auto known_hosts, CheckHostKeys(options, host, session.environment()));
   SshLog log(&session.err());
   options.log_file = log.path();
-  const auto code = RunInForeground(SshArgv(options, host, command, known_hosts));
+  auto code = RunInForeground(SshArgv(options, host, command, known_hosts));
   // ssh has said what was the matter, but not what can be done about a login.
   if (const std::string_view hint = LoginHint(log.Finish()); !hint.empty())
     session.err() << "Error: ssh to " << options.username << "@" << host << " failed" << hint

@@ -115,6 +115,7 @@ absl::StatusOr<client::Unit> SelectUnit(client::ApiClient& api, const std::strin
   if (selection.units.size() == 1) return std::move(selection.units[0]);
   if (selection.units.empty()) return NoSuchUnit(NameFrom(word));
   std::vector<std::string> names;
+  names.reserve(selection.units.size());
   for (const client::Unit& unit : selection.units) names.push_back(unit.name);
   return absl::FailedPreconditionError(
       Cat("several units match ", word, ": ", Join(names, ", "), "; name one of them"));
