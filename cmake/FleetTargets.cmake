@@ -1,7 +1,7 @@
 # fleet_library(NAME SOURCES … DEPS …)      a layer's static library, target fleet_NAME
 # fleet_test(NAME SOURCES … DEPS … [LABELS …]) a GoogleTest binary, target NAME_test, found by ctest
 # fleet_binary(NAME SOURCES … DEPS …)       a program
-# fleet_fuzzer(NAME DEPS …)                 fuzz/NAME.cc with libFuzzer, part of target fuzzers
+# fleet_fuzzer(NAME [SOURCES …] DEPS …)     fuzz/NAME.cc with libFuzzer, part of target fuzzers
 function(fleet_library name)
   cmake_parse_arguments(arg "HEAVY" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(fleet_${name} STATIC ${arg_SOURCES})
@@ -29,8 +29,8 @@ function(fleet_binary name)
 endfunction()
 
 function(fleet_fuzzer name)
-  cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
-  add_executable(fuzz_${name} ${name}.cc)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(fuzz_${name} ${name}.cc ${arg_SOURCES})
   target_link_libraries(fuzz_${name} PRIVATE ${arg_DEPS} fleet_warnings)
   target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)

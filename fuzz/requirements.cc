@@ -142,17 +142,17 @@ void CheckSpecifiers(std::string_view text, const UnitName& name) {
   }
 }
 
-// Whether `unit` is on a circle, or leads to one that `follows` makes of the first `limit` units.
-// The units are this file under other names, as the templates of a cluster may be.
-void CheckCycles(const UnitFile& file, const UnitName& name, const Requirements& requirements) {
-  constexpr size_t kUnits = 50;
+// The other units are sections of the same file, named as they are.
+void CheckCircles(const UnitFile& file, const UnitName& name, const Requirements& requirements) {
   std::map<std::string, std::vector<std::string>> follows = {
       {name.full(), requirements.machine_of}};
-  size_t asked = 0;
   const auto others = [&](const std::string& unit) -> std::vector<std::string> {
-    if (++asked > kUnits || follows.contains(unit)) return follows[unit];
-    const auto other = ParseRequirements(file, UnitName::Parse(unit).value());
-    return follows[unit] = other.ok() ? other->machine_of : std::vector<std::string>();
+    Check(!follows.contains(unit), "each unit is asked for once", unit);
+    for (const std::string& value : file.Values(unit, "MachineOf")) {
+      const auto words = SplitQuoted(value);
+      if (words.ok()) follows[unit].insert(follows[unit].end(), words->begin(), words->end());
+    }
+    return follows[unit];
   };
   const absl::Status status = CheckMachineOfCycle(name.full(), requirements.machine_of, others);
   if (!status.ok()) {
@@ -223,7 +223,7 @@ void Run(std::string_view name_text, std::string text) {
   if (!requirements.ok()) return;
   CheckValid(*requirements, file->text());
   if (IsWritable(*requirements)) CheckReadsBack(*requirements, *name);
-  if (!name->is_template()) CheckCycles(*file, *name, *requirements);
+  if (!name->is_template()) CheckCircles(*file, *name, *requirements);
 }
 
 }  // namespace

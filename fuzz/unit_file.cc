@@ -81,11 +81,12 @@ void CheckCanonical(const UnitFile& file) {
 std::vector<std::string> Equivalents(const std::string& text) {
   std::string commented;
   std::string windows;
-  for (const char c : text) {
-    commented += c;
-    if (c == '\n') commented += " ;x=y\\\n";
-    if (c == '\n') windows += '\r';
-    if (c != '\r') windows += c;
+  for (size_t i = 0; i < text.size(); ++i) {
+    commented += text[i];
+    const bool line_end = text[i] == '\n' && text.substr(i + 1, 1) != "\r";  // no half of a pair
+    if (line_end) commented += " ;x=y\\\n";
+    if (text[i] == '\n') windows += '\r';
+    windows += text[i];
   }
   std::vector<std::string> texts = {commented, text + "\n#end=\\"};
   if (!text.starts_with("\xEF\xBB\xBF")) texts.push_back("\xEF\xBB\xBF# first\n" + text);
