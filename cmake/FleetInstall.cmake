@@ -5,6 +5,10 @@ include(GNUInstallDirs)
 if(TARGET fleetd AND TARGET fleetctl)
   install(TARGETS fleetd fleetctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+# fleetctl starts it for --driver=etcd.
+if(TARGET fleetctl-etcd)
+  install(TARGETS fleetctl-etcd RUNTIME DESTINATION libexec/fleet)
+endif()
 
 install(FILES man/fleetctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES man/fleet.conf.5 man/fleet.unit.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)

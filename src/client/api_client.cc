@@ -256,9 +256,8 @@ struct ApiClient::Impl {
       connection = nullptr;
     }
     if (connected) return absl::UnavailableError(Join(errors, "; "));
-    absl::Status status =
-        absl::UnavailableError(Cat("cannot connect to ", Join(errors, "; "),
-                                   " (is fleetd running? --endpoint names where its API listens)"));
+    absl::Status status = absl::UnavailableError(
+        Cat("cannot connect to ", Join(errors, "; "), " (", options.hint, ")"));
     status.SetPayload(kNotConnectedPayload, absl::Cord("1"));
     return status;
   }

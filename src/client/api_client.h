@@ -35,6 +35,8 @@ struct ClientOptions {
   // `dial` cannot tell whether there is somebody at the other end: a connection counts as made when
   // the server has answered a first, harmless request.
   bool probe = false;
+  // Goes with the error that no endpoint could be connected to.
+  std::string hint = "is fleetd running? --endpoint names where its API listens";
   // Called with what servers warn of besides their answers (that they may be old), once for each
   // kind.
   std::function<void(std::string_view)> warn;

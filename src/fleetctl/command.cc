@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "client/text.h"
+#include "fleetctl/driver.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/help.h"
 #include "fleetctl/tunnel.h"
@@ -16,15 +17,8 @@ absl::StatusOr<client::ClientOptions> OptionsFrom(const Flags& flags,
                                                   const Environment& environment) {
   client::ClientOptions options;
   const std::string driver = ToLower(flags.Text("driver"));
-  if (driver == "etcd") {
-    return absl::UnimplementedError(
-        "--driver=etcd is not supported by this fleetctl; point --endpoint at a fleetd's API");
-  }
-  if (driver != "api")
+  if (driver != "api" && driver != "etcd")
     return UsageError(Cat("--driver is API or etcd, not \"", flags.Text("driver"), "\""));
-  auto endpoints = client::ParseEndpoints(flags.Text("endpoint"));
-  if (!endpoints.ok()) return UsageError(MessageOf(endpoints.status()));
-  options.endpoints = *std::move(endpoints);
   ASSIGN_OR_RETURN(options.request_timeout, flags.Duration("request-timeout"));
   options.tls = {.ca_file = flags.Text("ca-file"),
                  .cert_file = flags.Text("cert-file"),
@@ -37,6 +31,14 @@ absl::StatusOr<client::ClientOptions> OptionsFrom(const Flags& flags,
       *err << "DEBUG: " << line << "\n";
     };
   }
+  if (driver == "etcd") {
+    RETURN_IF_ERROR(SetUpEtcdDriver(flags, environment, options));
+    return options;
+  }
+  auto endpoints = client::ParseEndpoints(flags.Text("endpoint"));
+  if (!endpoints.ok()) return UsageError(MessageOf(endpoints.status()));
+  options.endpoints = *std::move(endpoints);
+  RETURN_IF_ERROR(SetUpTunnel(flags, environment, options));
   return options;
 }
 
@@ -121,8 +123,6 @@ int RunCommand(const Command& command, const std::vector<std::string>& rest,
     return FailedUsage(environment, status, command.name);
   auto options = OptionsFrom(parsed->flags, environment);
   if (!options.ok()) return FailedUsage(environment, options.status(), command.name);
-  if (absl::Status status = SetUpTunnel(parsed->flags, environment, *options); !status.ok())
-    return FailedUsage(environment, status, command.name);
   Session session(environment, *std::move(parsed), *std::move(options));
   return command.run(session);
 }
@@ -134,7 +134,8 @@ std::vector<FlagSpec> GlobalFlags() {
       {"endpoint", 0, "URL[,URL…]", "unix:///var/run/fleet.sock",
        "where fleetd's API listens: unix:///path, http://host:port or https://host:port; tried in "
        "order"},
-      {"driver", 0, "API|etcd", "API", "how to reach the cluster"},
+      {"driver", 0, "API|etcd", "API",
+       "how to reach the cluster; with etcd, --endpoint names its servers (http://127.0.0.1:2379)"},
       {"etcd-key-prefix", 0, "PREFIX", "/fleet/", "with --driver=etcd: where the registry is"},
       {"ca-file", 0, "FILE", "", "certificates that the server's has to be signed by"},
       {"cert-file", 0, "FILE", "", "client certificate"},

@@ -53,9 +53,11 @@ std::string OverallHelp() {
     Append(text, "  ", command.name, std::string(width - command.name.size() + 2, ' '),
            command.summary, "\n");
   }
-  Append(text, "\nFlags, each also from the environment as FLEETCTL_<FLAG>:\n",
-         FlagList(GlobalFlags()),
-         "\n\"fleetctl help COMMAND\" shows a command's flags and an example.\n");
+  Append(
+      text, "\nFlags, each also from the environment as FLEETCTL_<FLAG>:\n",
+      FlagList(GlobalFlags()),
+      "\nWhere etcd asks for a login, FLEETCTL_ETCD_USERNAME and FLEETCTL_ETCD_PASSWORD give it.\n"
+      "\n\"fleetctl help COMMAND\" shows a command's flags and an example.\n");
   return text;
 }
 
