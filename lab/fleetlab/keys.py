@@ -1,5 +1,6 @@
 """SSH: the lab's key and agent, the machines' host keys and the known_hosts file."""
 import os
+import socket
 
 from . import process
 from .process import run, wait_until
@@ -25,11 +26,20 @@ def _generate(path, comment):
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
 
 
+def _takes_connections(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 def start_agent(layout):
     """An agent that holds the lab's key: what `fleetctl ssh` uses through SSH_AUTH_SOCK."""
     process.spawn(layout, "host", ["ssh-agent", "-D", "-a", layout.agent_socket],
                   layout.path("ssh", "agent.pid"), layout.path("ssh", "agent.log"))
-    wait_until("the SSH agent", lambda: os.path.exists(layout.agent_socket), 10)
+    wait_until("the SSH agent", lambda: _takes_connections(layout.agent_socket), 10)
     run(["ssh-add", "-q", layout.ssh_key],
         env={**process.CLEAN_ENV, "SSH_AUTH_SOCK": layout.agent_socket})
 

@@ -51,6 +51,7 @@ KEYS = {
     "units_directory": ("/run/other", "/run/other/"),
     "systemd_user": ("true", "true"),
     "authorized_keys_file": ("/root/keys", "/root/keys"),
+    "verify_units": ("true", "true"),
     "listen": ("127.0.0.1:49153,127.0.0.1:49154", '["127.0.0.1:49153", "127.0.0.1:49154"]'),
     "listen_insecure": ("true", "true"),
     "listen_cafile": ("/etc/hostname", "/etc/hostname"),
@@ -216,7 +217,7 @@ def test_a_file_with_a_password_that_all_may_read_is_told(check):
 
 
 @pytest.mark.parametrize("line", ["disable_watches=true", "enable_grpc=true",
-                                  "authorized_keys_file=/root/.ssh/keys"])
+                                  "authorized_keys_file=/root/.ssh/keys", "verify_units=true"])
 def test_a_key_without_effect_is_accepted_with_a_notice(check, line):
     done = check(line)
     assert done.returncode == 0

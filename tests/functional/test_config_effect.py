@@ -11,6 +11,7 @@ LAB = {"machines": 1, "ttl": 4, "conf": [
     "state_directory=/var/lib/other/fleet", "engine_reconcile_interval=0.5", "events_max=5",
     "token_limit=3", "etcd_request_timeout=0.5", 'metadata=["zone=a", "disk=ssd"]',
     "disable_watches=true", "enable_grpc=true", "authorized_keys_file=/root/.ssh/keys",
+    "verify_units=true",
     # Of these only that fleetd takes them:
     "mass_loss_hold=30s", "isolation_stop_timeout=4s", "disruption_budget=2", "reserved_cpu=10%",
     "reserved_memory=64M", "placement=spread", "rebalance=off", "drift=report", "reboot_slots=2"]}
@@ -97,7 +98,7 @@ def test_metadata_are_what_units_ask_for(lab):
 
 
 def test_keys_without_effect_are_told_at_the_start(lab):
-    for key in ("disable_watches", "enable_grpc", "authorized_keys_file"):
+    for key in ("disable_watches", "enable_grpc", "authorized_keys_file", "verify_units"):
         assert any(key in line and "no effect" in line and "/etc/fleet/fleet.conf:" in line
                    for line in said(lab).splitlines()), key
 
