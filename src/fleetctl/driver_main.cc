@@ -22,13 +22,19 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "client/clock.h"
+#include "client/endpoint.h"
+#include "client/stream.h"
 #include "fmt/core.h"
+#include "fmt/format.h"
 #include "registry/keys.h"
 #include "registry/mirror.h"
 #include "store/etcd/etcd_store.h"
 
 namespace fleet::fleetctl {
 namespace {
+
+constexpr absl::Duration kRefusedWithin = absl::Milliseconds(200);
 
 struct Options {
   store::EtcdOptions etcd;
@@ -122,6 +128,24 @@ void Tell(std::string line) {
   _exit(1);
 }
 
+// Why none of the servers takes a connection, if each says so at once; otherwise OK. etcd's client
+// would try again for the time of a request; a fleetd that is not there is told at once, too.
+absl::Status RefusedByAll(const std::vector<std::string>& servers) {
+  std::vector<std::string> causes;
+  for (const std::string& server : servers) {
+    auto endpoint = client::ParseEndpoint(server);
+    if (!endpoint.ok()) return absl::OkStatus();  // the store says what is wrong
+    const bool has_port =
+        server.ends_with(":" + endpoint->port) || server.ends_with(":" + endpoint->port + "/");
+    if (!has_port) endpoint->port = "2379";
+    endpoint->scheme = client::Endpoint::Scheme::kHttp;  // TCP is enough
+    const auto stream = client::Dial(*endpoint, {}, client::MonotonicNow() + kRefusedWithin);
+    if (!absl::IsUnavailable(stream.status())) return absl::OkStatus();
+    causes.push_back(fmt::format("{}: {}", server, std::string(stream.status().message())));
+  }
+  return absl::UnavailableError(fmt::format("{}", fmt::join(causes, "; ")));
+}
+
 class RegistryApi {
  public:
   explicit RegistryApi(const Options& options)
@@ -129,6 +153,7 @@ class RegistryApi {
 
   absl::Status Start(const Options& options) {
     RETURN_IF_ERROR(server_.Adopt(STDIN_FILENO));
+    RETURN_IF_ERROR(RefusedByAll(options.etcd.endpoints));
     Executor& loop = server_.executor();
     ASSIGN_OR_RETURN(store_, store::MakeEtcdStore(options.etcd, &loop));
     api_ = std::make_unique<api::Api>(

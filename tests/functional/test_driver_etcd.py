@@ -69,8 +69,8 @@ def test_a_prefix_without_any_record_is_an_empty_cluster_and_said_to_be_one(etcd
 
 
 def test_an_etcd_that_cannot_be_reached_is_told_with_its_cause(lab, etcd):
-    done = etcd("--request-timeout=0.5", "--endpoint", REFUSED, "list-units", status=7)
-    assert REFUSED in done.stderr and "Connection refused" in done.stderr
+    done = etcd("--endpoint", REFUSED, "list-units", status=7)
+    assert f"{REFUSED}: Connection refused" in done.stderr
     both = f"{REFUSED},{lab.env['ETCDCTL_ENDPOINTS']}"
     assert etcd("--endpoint", both, "list-machines", "-o", "name").stdout == lab.id["m1"] + "\n"
 
