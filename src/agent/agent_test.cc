@@ -1,0 +1,145 @@
+#include "agent/agent.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "registry/codec.h"
+#include "registry/testing/fake_store.h"
+#include "registry/testing/manual_executor.h"
+
+namespace fleet::agent {
+namespace {
+
+const registry::Keys kKeys("/fleet/");
+
+// A systemd whose jobs succeed at once.
+class FakeSystemd final : public host::Systemd {
+ public:
+  explicit FakeSystemd(Executor* executor) : executor_(executor) {}
+
+  void SetListener(Listener* listener) override { listener_ = listener; }
+  void Start(const std::string& unit, host::JobCallback done) override {
+    End(unit, "active", "running", std::move(done));
+  }
+  void Stop(const std::string& unit, host::JobCallback done) override {
+    End(unit, "inactive", "dead", std::move(done));
+  }
+  void ResetFailed(const std::string&, host::DoneCallback done) override { done(absl::OkStatus()); }
+  void Reload(host::DoneCallback done) override { done(absl::OkStatus()); }
+  void Enable(std::vector<std::string>, host::DoneCallback done) override {
+    done(absl::OkStatus());
+  }
+  void ListUnits(host::Callback<std::vector<host::UnitStatus>> done) override {
+    executor_->Post([done = std::move(done)]() mutable { done(std::vector<host::UnitStatus>()); });
+  }
+  void GetUnit(const std::string& unit, host::Callback<host::UnitStatus> done) override {
+    done(host::UnitStatus{unit, "loaded", "inactive", "dead"});
+  }
+  void NeedsReload(const std::string&, host::Callback<bool> done) override { done(false); }
+  void GetResult(const std::string&, host::Callback<std::string> done) override {
+    done(std::string("success"));
+  }
+
+  void Change(const std::string& unit, const std::string& active, const std::string& sub) {
+    listener_->OnUnitChanged({unit, "loaded", active, sub});
+  }
+
+ private:
+  void End(const std::string& unit, const std::string& active, const std::string& sub,
+           host::JobCallback done) {
+    executor_->Post([this, unit, active, sub, done = std::move(done)]() mutable {
+      Change(unit, active, sub);
+      done(std::string("done"));
+    });
+  }
+
+  Executor* executor_;
+  Listener* listener_ = nullptr;
+};
+
+class FakeUnits final : public host::UnitDirectory {
+ public:
+  absl::StatusOr<std::vector<host::InstalledUnit>> List() override {
+    return std::vector<host::InstalledUnit>();
+  }
+  absl::Status Install(const host::InstalledUnit&) override { return absl::OkStatus(); }
+  absl::Status WriteNote(const std::string&, const host::UnitNote&) override {
+    return absl::OkStatus();
+  }
+  absl::Status Remove(const std::string&) override { return absl::OkStatus(); }
+  absl::Status RemoveInstallLinks(const std::vector<std::string>&) override {
+    return absl::OkStatus();
+  }
+};
+
+class FakeJournal final : public host::Journal {
+ public:
+  std::string Tail(const std::string&, int) override { return ""; }
+};
+
+class AgentTest : public ::testing::Test {
+ protected:
+  AgentTest() {
+    agent_ = std::make_unique<Agent>(AgentDeps{.executor = &executor_,
+                                               .store = &store_,
+                                               .systemd = &systemd_,
+                                               .units = &units_,
+                                               .journal = &journal_},
+                                     kKeys, "m1", MachineRecord{.token = "t"},
+                                     ::testing::TempDir() + "agent-test-contents");
+    EXPECT_TRUE(agent_->Start().ok());
+    store_.LeaseGrant(absl::Seconds(10), [&](auto granted) { agent_->OnLease(granted->id); });
+    executor_.Advance(absl::Seconds(1));
+  }
+
+  void Assign(const std::string& unit, AssignmentState state, int64_t generation) {
+    const auto file =
+        std::make_shared<const UnitFile>(*UnitFile::Parse("[Service]\nExecStart=x\n"));
+    store_.Set(kKeys.Content(file->hash()), registry::Encode(Content{file}));
+    store_.Set(kKeys.Assignment("m1", unit),
+               registry::Encode(Assignment{.uid = "u-" + unit,
+                                           .generation = generation,
+                                           .content_hash = file->hash(),
+                                           .state = state}));
+  }
+  std::string ReportedState(const std::string& unit) {
+    const auto it = store_.contents().find(kKeys.State("m1", unit));
+    return it == store_.contents().end() ? ""
+                                         : registry::DecodeState(it->second.value)->active_state;
+  }
+
+  registry::testing::ManualExecutor executor_;
+  registry::testing::FakeStore store_{&executor_};
+  FakeSystemd systemd_{&executor_};
+  FakeUnits units_;
+  FakeJournal journal_;
+  std::unique_ptr<Agent> agent_;
+};
+
+TEST_F(AgentTest, StartsWhatIsAssignedAndReportsIt) {
+  Assign("a.service", AssignmentState::kLaunched, 1);
+  executor_.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(ReportedState("a.service"), "active");
+}
+
+TEST_F(AgentTest, AUnitThatFlapsHoldsUpNoReportOfAnother) {
+  Assign("a.service", AssignmentState::kLaunched, 1);
+  Assign("b.service", AssignmentState::kLaunched, 1);
+  executor_.Advance(absl::Milliseconds(100));
+  for (int i = 0; i < 10; ++i) {  // until its reports wait
+    systemd_.Change("a.service", i % 2 == 0 ? "activating" : "active", "auto-restart");
+    executor_.Advance(absl::Milliseconds(50));
+  }
+  Assign("b.service", AssignmentState::kLoaded, 2);
+  executor_.Advance(absl::Milliseconds(200));
+  EXPECT_EQ(ReportedState("b.service"), "inactive");
+}
+
+}  // namespace
+}  // namespace fleet::agent
