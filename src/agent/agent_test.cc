@@ -132,10 +132,15 @@ TEST_F(AgentTest, AUnitThatFlapsHoldsUpNoReportOfAnother) {
   Assign("a.service", AssignmentState::kLaunched, 1);
   Assign("b.service", AssignmentState::kLaunched, 1);
   executor_.Advance(absl::Milliseconds(100));
-  for (int i = 0; i < 10; ++i) {  // until its reports wait
-    systemd_.Change("a.service", i % 2 == 0 ? "activating" : "active", "auto-restart");
+  // Until its reports wait: what is shown is not what it is.
+  for (int i = 0; i < 20; ++i) {
+    systemd_.Change("a.service", i % 2 == 0 ? "reloading" : "active", "running");
     executor_.Advance(absl::Milliseconds(50));
+    if (ReportedState("a.service") != (i % 2 == 0 ? "reloading" : "active")) break;
   }
+  const std::string shown = ReportedState("a.service");
+  executor_.Advance(absl::Milliseconds(200));
+  ASSERT_EQ(ReportedState("a.service"), shown);
   Assign("b.service", AssignmentState::kLoaded, 2);
   executor_.Advance(absl::Milliseconds(200));
   EXPECT_EQ(ReportedState("b.service"), "inactive");
