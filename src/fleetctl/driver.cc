@@ -151,14 +151,16 @@ class Driver {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0)
       return Cannot("make a pair of sockets");
     report_ = Fd(pair[0]);
-    const Fd its_report(pair[1]);
+    Fd its_report(pair[1]);
     std::vector<std::string> argv = {program_};
     argv.insert(argv.end(), arguments_.begin(), arguments_.end());
     // Nothing of it is to be put in order: it is killed.
     ASSIGN_OR_RETURN(pid_, client::StartChild(argv, {.in = socket_.listening.get(),
                                                      .out = its_report.get(),
                                                      .death_signal = SIGKILL}));
-    socket_.listening = Fd();  // when it ends, connecting fails
+    // Only the program has these now: when it ends, so does what is read, and connecting fails.
+    its_report = Fd();
+    socket_.listening = Fd();
     auto report = Heard();
     if (!report.ok()) End();
     return report;
