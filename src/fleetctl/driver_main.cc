@@ -195,7 +195,7 @@ class RegistryApi {
 
   // etcd says of a request without login, but with a certificate, that it is not permitted.
   std::string WithAdvice(const absl::Status& status) const {
-    const std::string message(status.message());
+    std::string message(status.message());
     if (has_login_ || !absl::IsPermissionDenied(status)) return message;
     return message + "; etcd_username and etcd_password give a login";
   }
