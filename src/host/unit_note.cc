@@ -44,6 +44,8 @@ bool SetField(UnitNote& note, std::string_view key, std::string_view value) {
     return Assign(note.generation, ParseNumber(value));
   } else if (key == "restarts") {
     return Assign(note.restarts, ParseNumber(value));
+  } else if (key == "starts") {
+    return Assign(note.starts, ParseNumber(value));
   } else if (key == "starting") {
     return Assign(note.starting, ParseYesOrNo(value));
   } else if (key == "started") {
@@ -68,9 +70,10 @@ absl::StatusOr<std::string> WriteUnitNote(const UnitNote& note) {
   }
   return fmt::format(
       "version={}\nuid={}\ngeneration={}\ncontent_hash={}\nstarting={}\nstarted={}\nenabling={}\n"
-      "enabled={}\nrestarts={}\n",
+      "enabled={}\nrestarts={}\nstarts={}\n",
       kVersion, note.uid, note.generation, note.content_hash, YesOrNo(note.starting),
-      YesOrNo(note.started), YesOrNo(note.enabling), YesOrNo(note.enabled), note.restarts);
+      YesOrNo(note.started), YesOrNo(note.enabling), YesOrNo(note.enabled), note.restarts,
+      note.starts);
 }
 
 absl::StatusOr<UnitNote> ReadUnitNote(std::string_view text) {

@@ -14,7 +14,8 @@ TEST(UnitNote, IsReadBackAsItWasWritten) {
                       .content_hash = "feed",
                       .started = true,
                       .enabled = true,
-                      .restarts = 3};
+                      .restarts = 3,
+                      .starts = 4};
   EXPECT_EQ(*ReadUnitNote(*WriteUnitNote(note)), note);
   EXPECT_EQ(*ReadUnitNote(*WriteUnitNote({.uid = "x"})), UnitNote{.uid = "x"});
 }

@@ -27,6 +27,7 @@ struct UnitNote {
   bool enabling = false;  // systemd is about to be asked to make its [Install] links
   bool enabled = false;   // they were made
   int64_t restarts = 0;
+  int64_t starts = 0;
   bool operator==(const UnitNote&) const = default;
 };
 

@@ -28,6 +28,7 @@ struct UnitRecord {
   DesiredState desired = DesiredState::kInactive;
   std::string content_hash;
   int64_t restarts = 0;  // counts the restarts asked for; each is a new generation
+  int64_t starts = 0;    // counts the starts asked for of a unit that was started before
   std::string refusal;   // why the engine has not placed it; empty otherwise
   // Not placed yet: the machine reserved for it, where another unit is being moved away for it.
   std::string nominated_machine;
@@ -60,6 +61,7 @@ struct Assignment {
   std::string content_hash;
   AssignmentState state = AssignmentState::kLoaded;
   int64_t restarts = 0;      // of the unit record this generation answers
+  int64_t starts = 0;        // the same
   std::string next_machine;  // of a tombstone: the target reserved for the unit
   std::string unknown;
 

@@ -104,6 +104,7 @@ bool Answers(const Assignment& assignment, const UnitRecord& record) {
                                      ? AssignmentState::kLaunched
                                      : AssignmentState::kLoaded;
   return assignment.state == wanted && assignment.restarts == record.restarts &&
+         assignment.starts == record.starts &&
          assignment.content_hash == record.content_hash;
 }
 

@@ -61,6 +61,8 @@ void AgentReconciler::Apply(Unit& unit, const host::UnitStatus& status) {
   if (status.active_state == "active") {
     unit.result.clear();
     unit.log_tail.clear();
+    // systemd has tried again, and that went well.
+    if (std::exchange(unit.start_failed, false)) unit.error.clear();
   }
 }
 
@@ -171,6 +173,7 @@ void AgentReconciler::StoppedFirst(const std::string& name) {
 void AgentReconciler::Fail(const std::string& name, Unit& unit, const absl::Status& status) {
   if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) {
     unit.error = std::string(status.message());
+    unit.start_failed = false;
   }
   unit.retry_at = absl::InfiniteFuture();  // Step() knows the time
   Touch(name);
@@ -228,6 +231,7 @@ void AgentReconciler::OnStarted(const std::string& name,
   unit->note->starting = false;
   unit->loaded = true;
   unit->error.clear();
+  unit->start_failed = !job_result.ok() || (*job_result != "done" && *job_result != "skipped");
   if (!job_result.ok()) {
     unit->error = std::string(job_result.status().message());
     unit->diagnose = true;
@@ -425,6 +429,16 @@ bool AgentReconciler::StepStop(const std::string& name, Unit& unit,
   if (!IsStopped(unit.status) ||
       (unit.note && (unit.note->started || unit.note->starting) && !unit.stop_done)) {
     unit.busy = Busy::kStopping;
+    // Should it be wanted again before it has stopped, it has to be started anew.
+    if (unit.note && (unit.note->started || unit.note->starting)) {
+      unit.note->started = false;
+      unit.note->starting = true;
+      const bool may_be_wanted_again = !leaving_ && !Wants(unit.assignment, AssignmentState::kGone);
+      if (may_be_wanted_again && unit.written_note != unit.note) {
+        unit.written_note = unit.note;
+        actions.emplace_back(WriteNote{name, *unit.note});
+      }
+    }
     actions.emplace_back(StopUnit{name});
     return false;
   }
@@ -477,7 +491,8 @@ void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
   unit.note = host::UnitNote{.uid = unit.assignment->uid,
                              .generation = unit.assignment->generation,
                              .content_hash = unit.assignment->content_hash,
-                             .restarts = unit.assignment->restarts};
+                             .restarts = unit.assignment->restarts,
+                             .starts = unit.assignment->starts};
   unit.written_note = unit.note;
   unit.busy = Busy::kInstalling;
   actions.emplace_back(InstallUnit{{name, *unit.note, content.file->text()}});
@@ -497,8 +512,22 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
     unit.result.clear();
     unit.log_tail.clear();
   }
+  // A start is for what has ended: what runs is left alone.
+  if (launch && unit.note->starts != unit.assignment->starts && unit.note->started &&
+      (IsStopped(unit.status) || HasFailed(unit.status))) {
+    if (unit.status.active_state == "failed") {
+      unit.busy = Busy::kResetting;
+      actions.emplace_back(ResetFailed{name});
+      return;
+    }
+    unit.note->started = false;
+    unit.error.clear();
+    unit.result.clear();
+    unit.log_tail.clear();
+  }
   unit.note->generation = unit.assignment->generation;
   unit.note->restarts = unit.assignment->restarts;
+  unit.note->starts = unit.assignment->starts;
   if (unit.has_install_section && !unit.note->enabled) {
     unit.busy = Busy::kEnabling;
     // Noted before, so that whatever links come of it are removed with the unit.
@@ -519,6 +548,7 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
     unit.note->starting = true;
     unit.written_note = *unit.note;
     actions.emplace_back(WriteNote{name, *unit.note});
+    unit.stop_done = false;
     unit.busy = Busy::kStarting;
     actions.emplace_back(StartUnit{name});
   } else if (!launch && !unit.loaded) {

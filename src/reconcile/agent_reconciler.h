@@ -118,6 +118,7 @@ class AgentReconciler {
     bool diagnosing = false;  // it is being looked into
     std::string result;
     std::string log_tail;
+    bool start_failed = false;  // `error` is about its start job
     std::string error;  // of our own doing: the text or a file could not be handled
     absl::Time retry_at = absl::InfinitePast();
     std::optional<StateReport> reported;

@@ -77,6 +77,7 @@ class Machine {
   std::vector<std::string> log;  // "start a.service"
   std::string start_result = "done";
   bool start_takes_forever = false;
+  bool stop_takes_forever = false;
   absl::Status install_status;
   bool needs_reload = false;
   std::string refuses_to_enable;
@@ -118,6 +119,10 @@ class Machine {
   }
   void Do(const StopUnit& a) {
     log.push_back("stop " + a.unit);
+    if (stop_takes_forever) {
+      Change(a.unit, "deactivating", "stop");
+      return;
+    }
     Change(a.unit, active_after_stop, "dead");
     agent.OnStopped(a.unit, std::string("done"));
   }
@@ -318,6 +323,53 @@ TEST(Agent, AStopEndsAlsoWhatSystemdStartedByItself) {
   machine.Run();
   EXPECT_THAT(machine.log, ElementsAre("stop a.service"));
   EXPECT_EQ(machine.reports["a.service"].generation, 2);
+  EXPECT_TRUE(machine.reports["a.service"].settled);
+}
+
+TEST(Agent, AStartWhileTheUnitStillStopsStartsItAfterwards) {
+  Machine machine = Running();
+  machine.stop_takes_forever = true;
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLoaded, 2));
+  machine.Run();
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 3));
+  machine.Run();
+  EXPECT_FALSE(machine.reports["a.service"].settled);
+  machine.Change("a.service", "inactive", "dead");
+  machine.agent.OnStopped("a.service", std::string("done"));
+  machine.Run();
+  EXPECT_THAT(machine.log, ElementsAre("stop a.service", "start a.service"));
+  EXPECT_EQ(machine.reports["a.service"].active_state, "active");
+  EXPECT_TRUE(machine.reports["a.service"].settled);
+}
+
+TEST(Agent, AStartStartsWhatHasEndedAndLeavesAloneWhatRuns) {
+  Machine machine = Running();
+  Assignment started = Assigned(AssignmentState::kLaunched, 2);
+  started.starts = 1;
+  machine.agent.OnAssignment("a.service", started);
+  machine.Run();
+  EXPECT_THAT(machine.log, IsEmpty());
+
+  machine.Change("a.service", "failed", "failed");
+  machine.Run();
+  started.generation = 3;
+  ++started.starts;
+  machine.agent.OnAssignment("a.service", started);
+  machine.Run();
+  EXPECT_THAT(machine.log, ElementsAre("reset a.service", "start a.service"));
+  EXPECT_EQ(machine.reports["a.service"].active_state, "active");
+  EXPECT_EQ(machine.reports["a.service"].result, "");
+}
+
+TEST(Agent, AFailedStartIsForgottenWhenSystemdsNextAttemptSucceeds) {
+  Machine machine;
+  machine.start_result = "failed";
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLaunched)}});
+  machine.Run();
+  EXPECT_NE(machine.reports["a.service"].result, "");
+  machine.Change("a.service", "active", "running");
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].result, "");
   EXPECT_TRUE(machine.reports["a.service"].settled);
 }
 

@@ -156,7 +156,8 @@ bool EngineReconciler::JudgeOrphans(const std::string& unit, const Stored<UnitRe
                                                             .generation = report.generation,
                                                             .content_hash = report.content_hash,
                                                             .state = StateFor(record.value.desired),
-                                                            .restarts = record.value.restarts}});
+                                                            .restarts = record.value.restarts,
+                                                            .starts = record.value.starts}});
       Emit(std::move(decision), decisions);
       return true;
     }
@@ -375,6 +376,10 @@ void EngineReconciler::UpdateInPlace(const std::string& unit, const UnitRecord& 
     updated.content_hash = record.content_hash;
     updated.restarts = record.restarts;
   }
+  if (updated.starts != record.starts) {
+    if (updated == live.stored->value) reason = "a start";
+    updated.starts = record.starts;
+  }
   const bool changed = updated != live.stored->value;
   if (!changed && !HasNotes(record)) return;
   // What was reported so far answers something else than what is asked now.
@@ -525,7 +530,8 @@ void EngineReconciler::PutNewAssignment(Decision& decision, const UnitRecord& re
                                                         .generation = view_->revision,
                                                         .content_hash = record.content_hash,
                                                         .state = StateFor(record.desired),
-                                                        .restarts = record.restarts}});
+                                                        .restarts = record.restarts,
+                                                        .starts = record.starts}});
   if (HasNotes(record)) decision.writes.emplace_back(PutUnit{decision.unit, WithoutNotes(record)});
 }
 

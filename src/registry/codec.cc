@@ -49,6 +49,7 @@ std::string Encode(const UnitRecord& record) {
   message.set_desired(static_cast<proto::DesiredState>(record.desired));
   message.set_content_hash(record.content_hash);
   message.set_restarts(record.restarts);
+  message.set_starts(record.starts);
   message.set_refusal(record.refusal);
   message.set_nominated_machine(record.nominated_machine);
   return Serialize(message, record.unknown);
@@ -63,6 +64,7 @@ absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
                     .desired = static_cast<DesiredState>(message.desired()),
                     .content_hash = message.content_hash(),
                     .restarts = message.restarts(),
+                    .starts = message.starts(),
                     .refusal = message.refusal(),
                     .nominated_machine = message.nominated_machine(),
                     .unknown = UnknownFields(message)};
@@ -103,6 +105,7 @@ std::string Encode(const Assignment& record) {
   message.set_content_hash(record.content_hash);
   message.set_state(static_cast<proto::AssignmentState>(record.state));
   message.set_restarts(record.restarts);
+  message.set_starts(record.starts);
   message.set_next_machine(record.next_machine);
   return Serialize(message, record.unknown);
 }
@@ -117,6 +120,7 @@ absl::StatusOr<Assignment> DecodeAssignment(std::string_view bytes) {
                     .content_hash = message.content_hash(),
                     .state = static_cast<AssignmentState>(message.state()),
                     .restarts = message.restarts(),
+                    .starts = message.starts(),
                     .next_machine = message.next_machine(),
                     .unknown = UnknownFields(message)};
 }

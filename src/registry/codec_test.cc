@@ -12,6 +12,7 @@ TEST(Codec, EveryFieldOfAUnitSurvives) {
                           .desired = DesiredState::kLaunched,
                           .content_hash = "h",
                           .restarts = 3,
+                          .starts = 4,
                           .refusal = "no machine",
                           .nominated_machine = "m"};
   EXPECT_EQ(*DecodeUnit(Encode(record)), record);
@@ -23,6 +24,7 @@ TEST(Codec, EveryFieldOfAnAssignmentSurvives) {
                           .content_hash = "h",
                           .state = AssignmentState::kGone,
                           .restarts = 2,
+                          .starts = 5,
                           .next_machine = "m2"};
   EXPECT_EQ(*DecodeAssignment(Encode(record)), record);
 }

@@ -11,7 +11,6 @@
 #include "fmt/core.h"
 #include "model/machine_of.h"
 #include "model/requirements.h"
-#include "model/unit_status.h"
 #include "registry/codec.h"
 
 namespace fleet::registry {
@@ -212,15 +211,21 @@ class Job : public std::enable_shared_from_this<Job> {
     return decision;
   }
 
-  // It was started, and does not run any more.
-  bool HasEnded(const Item& item) const {
-    const auto* stored = view_->units.Find(item.name->full());
-    // What the view shows of it must be what is decided on.
-    if (stored == nullptr || stored->mod_revision != item.decided_on->mod_revision) return false;
-    const UnitStatus status = StatusOf(*view_, *item.name);
-    return status.progress == Progress::kFailed ||
-           (status.progress == Progress::kReached && status.report != nullptr &&
-            status.report->active_state == "inactive");
+  // Wherever it is assigned it was active when that was last reported. The agents, who know what is
+  // so now, decide what a start means; this only spares them those that mean nothing.
+  bool IsSurelyActive(const Item& item) const {
+    const std::string& name = item.name->full();
+    for (auto it = FirstOf(view_->assignments, name); InUnit(it, view_->assignments, name); ++it) {
+      const Assignment& assignment = it->second.value;
+      if (assignment.uid != item.decided_on->value.uid) continue;
+      const auto* report = view_->states.Find(it->first);
+      if (assignment.state != AssignmentState::kLaunched || report == nullptr ||
+          report->value.generation != assignment.generation ||
+          report->value.active_state != "active") {
+        return false;
+      }
+    }
+    return true;
   }
 
   Decision DecideExisting(const Item& item) {
@@ -248,8 +253,8 @@ class Job : public std::enable_shared_from_this<Job> {
           fmt::format("unit {} is inactive and cannot be restarted; start it", item.name->full())));
     }
     if (change.start && record.desired == DesiredState::kLaunched &&
-        change.desired == DesiredState::kLaunched && HasEnded(item)) {
-      ++record.restarts;
+        change.desired == DesiredState::kLaunched && !IsSurelyActive(item)) {
+      ++record.starts;
     }
     if (change.stop && record.desired == DesiredState::kLoaded &&
         change.desired == DesiredState::kLoaded) {

@@ -200,7 +200,7 @@ TEST_F(UnitChanges, RestartCountsAndStartsButRefusesAnInactiveUnit) {
   EXPECT_EQ(Record("a.service").desired, DesiredState::kLaunched);
 }
 
-TEST_F(UnitChanges, AStartIsANewOneOnlyWhereItHasFailedOrRunToItsEnd) {
+TEST_F(UnitChanges, AStartCountsUnlessTheUnitIsActive) {
   Apply({.name = "a.service", .desired = DesiredState::kLaunched, .file = Sleeper()});
   const UnitRecord record = Record("a.service");
   store_.Set(keys_.Machine("m1"), Encode(MachineRecord{}));
@@ -218,7 +218,8 @@ TEST_F(UnitChanges, AStartIsANewOneOnlyWhereItHasFailedOrRunToItsEnd) {
                                                                   .result = result}));
     SetRecord("a.service", record);
     Apply({.name = "a.service", .desired = DesiredState::kLaunched, .start = true});
-    return Record("a.service").restarts;
+    EXPECT_EQ(Record("a.service").restarts, 0);
+    return Record("a.service").starts;
   };
   EXPECT_EQ(start_when("active", ""), 0);
   EXPECT_EQ(start_when("failed", "exit-code"), 1);
