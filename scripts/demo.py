@@ -294,10 +294,6 @@ class Single:
     def restart(self):
         run("systemctl", *self.manager, "restart", f"{self.UNIT}.service")
 
-    def look_at(self, unit):
-        headline("Looking at a unit")
-        run("systemctl", *self.manager, "status", "--no-pager", "--lines=3", unit)
-
     def main_pid(self, unit):
         return subprocess.run(["systemctl", *self.manager, "show", "--property=MainPID", "--value",
                                unit], text=True, capture_output=True, check=False).stdout.strip()
@@ -329,10 +325,7 @@ def demo_single():
     fleet.show("list-units")
     fleet.show("list-unit-files")
     say(f"why {MYSQL[1]} is nowhere: {now.reason(MYSQL[1])}")
-    if single.is_root:
-        look_at(fleet, HELLO, os.uname().nodename)
-    else:  # fleetctl status and journal ask the system's systemd, not the user's
-        single.look_at(HELLO)
+    look_at(fleet, HELLO, os.uname().nodename)
 
     headline("Restarting fleetd: what runs keeps running")
     pid = single.main_pid(HELLO)
@@ -348,7 +341,7 @@ def demo_single():
     say(f"""
 fleetd is up. Go on playing with it:
   export PATH={BIN}:$PATH FLEETCTL_ENDPOINT=unix://{single.socket}
-  fleetctl list-units; {"fleetctl journal -f" if single.is_root else "journalctl --user -fu"} hello
+  fleetctl list-units; fleetctl journal -f hello
 and take it down with: ./demo down""")
 
 
