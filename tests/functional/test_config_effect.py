@@ -1,4 +1,5 @@
 """What keys of fleet.conf do, on a machine whose fleet.conf has many of them."""
+import contextlib
 import json
 import subprocess
 
@@ -158,7 +159,9 @@ def as_core(lab, *command, status=0):
                    *command, status=status)
 
 
-def test_systemd_user_runs_units_in_the_users_systemd(lab):
+@contextlib.contextmanager
+def cores_fleet(lab):
+    """A fleetd of the user core's own, a machine by itself; its API, and where its units are."""
     lab.run("m1", "systemctl", "start", "user@1000.service")
     folder = "/run/user/1000/fleet"
     write(lab, f"{folder}.conf", f"systemd_user=true\nunits_directory={folder}/units\n"
@@ -168,15 +171,37 @@ def test_systemd_user_runs_units_in_the_users_systemd(lab):
     try:
         api = Api((lab.ip["m1"], 49300))
         wait_for(lambda: serves(api), "core's fleetd")
+        yield api, f"{folder}/units"
+    finally:
+        as_core(lab, "systemctl", "--user", "stop", "fleet-user.service", status=None)
+        lab.run("m1", "systemctl", "stop", "user@1000.service")
+
+
+def test_systemd_user_runs_units_in_the_users_systemd(lab):
+    with cores_fleet(lab) as (api, units):
         assert api.put("own.service", "launched").status == 201
         wait_for(lambda: api.get("units/own.service")["currentState"] == "launched", "its unit")
         assert as_core(lab, "systemctl", "--user", "is-active", "own.service") == "active\n"
         assert not lab.is_active("m1", "own.service") and "own.service" not in lab.units()
         assert api.ask("DELETE", "units/own.service").status == 204
-        wait_for(lambda: "own.service" not in lab.shell("m1", f"ls {folder}/units"), "it to go")
-    finally:
-        as_core(lab, "systemctl", "--user", "stop", "fleet-user.service", status=None)
-        lab.run("m1", "systemctl", "stop", "user@1000.service")
+        wait_for(lambda: "own.service" not in lab.shell("m1", f"ls {units}"), "it to go")
+
+
+def test_status_and_journal_ask_the_users_systemd(lab):
+    """From the user's account, from root's on that machine, and over SSH."""
+    text = service("ExecStartPre=/bin/true", "ExecStart=/bin/sh -c 'echo mine; exec sleep 1d'")
+    with cores_fleet(lab) as (api, _):
+        assert api.put("own.service", "launched", content=text).status == 201
+        wait_for(lambda: api.get("units/own.service")["currentState"] == "launched", "its unit")
+
+        def fleetctl(command):
+            local = ["fleetctl", "--endpoint=http://127.0.0.1:49300", command, "own"]
+            yield as_core(lab, *local)
+            yield lab.run("m1", *local)
+            yield lab.ctl("--endpoint", f"http://{lab.ip['m1']}:49300", command, "own").stdout
+        for status in fleetctl("status"):
+            assert "active (running)" in status and "/user@1000.service/" in status
+        wait_for(lambda: all("mine" in journal for journal in fleetctl("journal")), "the journals")
 
 
 def test_disable_engine_leaves_the_scheduling_to_others(new_lab):

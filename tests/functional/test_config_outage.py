@@ -48,6 +48,30 @@ def test_a_change_is_unavailable_with_the_cause_and_when_to_try_again(outage):
     assert api.metadata(lab.id["m1"]) == {}
 
 
+def test_reads_go_on_with_one_line_that_they_may_be_old(outage):
+    lab = outage
+    api = api_of(lab)
+    lab.start("runs.service")
+    reads = [["list-units"], ["list-unit-files"], ["list-machines"], ["cat", "runs"]]
+    fresh = [lab.ctl(*words) for words in reads]
+    assert [done.stderr for done in fresh] == [""] * len(reads)
+    assert "warning" not in api.ask("GET", "units").headers
+    assert api.ask("GET", "/readyz").status == 200
+    lab.lab("etcd", "stop")
+    wait_for(lambda: api.ask("GET", "/readyz").status == 503, "fleetd to miss etcd")
+    for words, before in zip(reads, fresh, strict=True):
+        done = lab.ctl(*words)
+        assert done.stdout == before.stdout, "what was seen last is shown"
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("Warning: the registry has not been heard from for ")
+        assert lab.env["ETCDCTL_ENDPOINTS"] in line
+    assert api.ask("GET", "units").headers["warning"].startswith('110 fleetd "the registry has not')
+    lab.lab("etcd", "start")
+    wait_for(lambda: api.ask("GET", "/readyz").status == 200, "fleetd to hear from etcd")
+    assert [lab.ctl(*words).stderr for words in reads] == [""] * len(reads)
+    assert "warning" not in api.ask("GET", "units").headers
+
+
 def test_before_it_has_joined_everything_is_unavailable_but_what_needs_no_registry(outage):
     lab = outage
     lab.start("runs.service", service(install=["WantedBy=multi-user.target"]))

@@ -72,6 +72,25 @@ def test_one_that_failed_starts_when_its_cause_is_gone(lab):
     assert lab.is_active("m1", "mended.service")
 
 
+@pytest.mark.parametrize("lines", [["Type=oneshot"], ["Type=exec"]], ids=["oneshot", "exec"])
+def test_one_that_has_run_to_its_end_is_run_again_by_each_start(lab, lines):
+    lab.run("m1", "rm", "-f", "/run/count")
+    lab.file("job.service", service(*lines, "ExecStart=/bin/sh -c 'echo ran >> /run/count'"))
+    for times in (1, 2, 3):
+        assert "Unit job.service launched on" in lab.ctl("start", "job").stdout
+        wait_for(lambda: not lab.is_active("m1", "job.service"), "its end")
+        wait_for(lambda: lab.states("job.service") == {"m1": "inactive"}, "fleet to know")
+        assert lab.run("m1", "cat", "/run/count") == "ran\n" * times
+
+
+def test_a_oneshot_that_remains_is_not_run_again(lab):
+    lab.file("stays.service", service("Type=oneshot", "RemainAfterExit=yes", "ExecStart=/bin/true"))
+    lab.ctl("start", "stays")
+    before = lab.show("m1", "stays.service")
+    assert "Unit stays.service launched on" in lab.ctl("start", "stays").stdout
+    assert lab.show("m1", "stays.service") == before
+
+
 def test_start_of_one_that_runs_leaves_it_alone(lab):
     lab.start("runs.service")
     before = lab.show("m1", "runs.service")
