@@ -72,6 +72,10 @@ UnitStatus Derive(const ClusterView& view, const UnitName& name, const UnitRecor
   if (live == nullptr) {
     status.progress = record.refusal.empty() ? Progress::kPending : Progress::kWaiting;
     status.reason = record.refusal;
+    if (record.refusal.empty() && !record.nominated_machine.empty()) {
+      status.reason = fmt::format("waits until the unit that it replaces has left machine {}",
+                                  record.nominated_machine);
+    }
     return status;
   }
   if (view.machines.Find(machine) == nullptr) {
@@ -104,8 +108,7 @@ bool Answers(const Assignment& assignment, const UnitRecord& record) {
                                      ? AssignmentState::kLaunched
                                      : AssignmentState::kLoaded;
   return assignment.state == wanted && assignment.restarts == record.restarts &&
-         assignment.starts == record.starts &&
-         assignment.content_hash == record.content_hash;
+         assignment.starts == record.starts && assignment.content_hash == record.content_hash;
 }
 
 // `anything_left`: an assignment of the unit exists, be it a tombstone.

@@ -34,7 +34,8 @@ struct UnitStatus {
 // that is no tombstone, and "answers" for a report of the same uid and generation:
 //   desired inactive:          reached once no assignment of the uid is left, tombstones included;
 //                              pending until then
-//   no live assignment:        waiting with the record's refusal, pending if it has none
+//   no live assignment:        waiting with the record's refusal, pending if it has none (with the
+//                              reason, if it waits for one that it replaces)
 //   its machine is absent:     waiting (the refusal, or that the machine is gone); current inactive
 //   the assignment asks for another state, content or restart than the record: pending
 //   no report that answers, or it is not settled: pending

@@ -419,7 +419,7 @@ bool AgentReconciler::IsSuperseded(const Unit& unit) const {
   if (!unit.assignment || !unit.note) return false;
   const Assignment& wanted = *unit.assignment;
   return wanted.state != AssignmentState::kLaunched || wanted.uid != unit.note->uid ||
-         wanted.content_hash != unit.note->content_hash || wanted.restarts != unit.note->restarts;
+         wanted.content_hash != unit.note->content_hash || wanted.restarts > unit.note->restarts;
 }
 
 // True once the unit has stopped (and is no longer marked as failed).
@@ -503,7 +503,8 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
                                     std::vector<AgentAction>& actions) {
   const bool launch = unit.assignment->state == AssignmentState::kLaunched;
   // A restart stops also what systemd has started by itself, for a socket or a timer.
-  const bool restart = unit.note->restarts != unit.assignment->restarts;
+  // A count that is lower is that of a registry restored from a backup: it asks for nothing (S3).
+  const bool restart = unit.assignment->restarts > unit.note->restarts;
   if (restart || (!launch && (unit.note->started || unit.note->starting))) {
     if (!StepStop(name, unit, actions)) return;
     unit.note->started = false;
@@ -513,7 +514,7 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
     unit.log_tail.clear();
   }
   // A start is for what has ended: what runs is left alone.
-  if (launch && unit.note->starts != unit.assignment->starts && unit.note->started &&
+  if (launch && unit.assignment->starts > unit.note->starts && unit.note->started &&
       (IsStopped(unit.status) || HasFailed(unit.status))) {
     if (unit.status.active_state == "failed") {
       unit.busy = Busy::kResetting;

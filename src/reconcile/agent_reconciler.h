@@ -119,7 +119,7 @@ class AgentReconciler {
     std::string result;
     std::string log_tail;
     bool start_failed = false;  // `error` is about its start job
-    std::string error;  // of our own doing: the text or a file could not be handled
+    std::string error;          // of our own doing: the text or a file could not be handled
     absl::Time retry_at = absl::InfinitePast();
     std::optional<StateReport> reported;
     double report_tokens = 5;

@@ -326,6 +326,23 @@ TEST(Agent, AStopEndsAlsoWhatSystemdStartedByItself) {
   EXPECT_TRUE(machine.reports["a.service"].settled);
 }
 
+TEST(Agent, ALowerCountOfRestartsOfARestoredRegistryRestartsNothing) {
+  Machine machine = Running();
+  Assignment again = Assigned(AssignmentState::kLaunched, 2);
+  again.restarts = 3;
+  machine.agent.OnAssignment("a.service", again);
+  machine.Run();
+  machine.log.clear();
+  again.restarts = 1;
+  machine.agent.OnAssignment("a.service", again);
+  machine.Run();
+  EXPECT_THAT(machine.log, IsEmpty());
+  again.restarts = 2;  // the next one asked for
+  machine.agent.OnAssignment("a.service", again);
+  machine.Run();
+  EXPECT_THAT(machine.log, ElementsAre("stop a.service", "start a.service"));
+}
+
 TEST(Agent, AStartWhileTheUnitStillStopsStartsItAfterwards) {
   Machine machine = Running();
   machine.stop_takes_forever = true;

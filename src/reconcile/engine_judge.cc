@@ -44,7 +44,7 @@ bool IsTemplate(const std::string& unit) {
 void EngineReconciler::Judge(const std::string& unit, std::vector<Decision>& decisions) {
   if (in_flight_.contains(unit) || HasUnreadableRecord(*view_, unit)) return;
   waiting_.erase(unit);
-  replacing_.erase(unit);
+  held_back_.erase(unit);
   const auto* record = view_->units.Find(unit);
   if (record == nullptr || record->value.desired == DesiredState::kInactive || IsTemplate(unit)) {
     JudgeUnwanted(unit, record, decisions);
@@ -189,7 +189,7 @@ void EngineReconciler::JudgeAssigned(const std::string& unit, const Stored<UnitR
   const bool left = !lost && machine->value.leaving;
   if (left && !ReportedGone(*view_, unit, live.machine, live.stored->value)) return;
   if (lost || left) {
-    if (FollowsOneInFlight(requirements)) return;
+    if (FollowsOneInFlight(requirements)) return HoldBack(unit);
     const auto choice = occupancy_.scheduler().Choose(unit, requirements, live.machine);
     if (!choice.machine) {
       Refuse(unit, record,
@@ -222,7 +222,7 @@ void EngineReconciler::JudgeAssigned(const std::string& unit, const Stored<UnitR
     UpdateInPlace(unit, record.value, live, decisions);
     return;
   }
-  if (FollowsOneInFlight(requirements)) return;
+  if (FollowsOneInFlight(requirements)) return HoldBack(unit);
   const auto choice = occupancy_.scheduler().Choose(unit, requirements, live.machine);
   Decision decision = Begin(unit, {choice.machine ? "moving" : "stopped", unit, live.machine, why});
   GuardUnit(decision, unit);
@@ -249,7 +249,7 @@ void EngineReconciler::JudgeUnassigned(const std::string& unit, const Stored<Uni
     }
     if (!assignment.next_machine.empty()) reserved = assignment.next_machine;
   }
-  if (FollowsOneInFlight(requirements)) return;
+  if (FollowsOneInFlight(requirements)) return HoldBack(unit);
   Replacement replacement;
   if (tombstones.empty()) {  // Replaces holds for the first placement only
     replacement = JudgeReplacer(unit, record, requirements, decisions);

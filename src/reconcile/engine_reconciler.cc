@@ -67,7 +67,7 @@ void EngineReconciler::SyncUnit(const std::string& unit) {
   if (occupancy_.SyncUnit(*view_, unit)) dirty_.insert(waiting_.begin(), waiting_.end());
   const auto& followers = occupancy_.FollowersOf(unit);
   dirty_.insert(followers.begin(), followers.end());
-  dirty_.insert(replacing_.begin(), replacing_.end());
+  dirty_.insert(held_back_.begin(), held_back_.end());
 }
 
 void EngineReconciler::LandInFlight() {

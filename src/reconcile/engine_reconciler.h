@@ -133,6 +133,8 @@ class EngineReconciler {
   void GuardFollowed(Decision& decision, const Requirements& requirements,
                      const std::string& machine) const;
   bool FollowsOneInFlight(const Requirements& requirements);
+  // Judged again at each change of any unit.
+  void HoldBack(const std::string& unit) { held_back_.insert(unit); }
   void PutNewAssignment(Decision& decision, const UnitRecord& record, const std::string& machine);
   void PutTombstone(Decision& decision, const Placed& live, const std::string& next);
   std::vector<Placed> AssignmentsOf(const std::string& unit) const;
@@ -141,7 +143,7 @@ class EngineReconciler {
   ClusterViewPtr view_;
   Occupancy occupancy_;
   std::set<std::string> dirty_;
-  std::set<std::string> replacing_;  // whose turn comes once the unit they replace has moved
+  std::set<std::string> held_back_;  // until some other unit's move or placement is through
   std::set<std::string> waiting_;    // refused ones, and globals that are not on all machines:
                                      // judged again whenever room may have come up
   std::map<std::string, InFlight> in_flight_;

@@ -267,6 +267,37 @@ TEST(Engine, AChainOfFollowersIsNotRefusedWhileItsHeadIsBeingPlaced) {
   EXPECT_THAT(cluster.events, Not(Contains(Field(&EventEntry::kind, StrEq("refused")))));
 }
 
+TEST(Engine, AMoveThatIsNotWantedAnyMoreReservesNothing) {
+  Cluster cluster;
+  for (const char* machine : {"m1", "m2"}) cluster.model.PutMachine(machine);
+  cluster.model.PutUnit("v.service", Fleet("MachineID=m1"));
+  cluster.Settle();
+  cluster.model.PutUnit("v.service", Fleet("MachineID=m2"));
+  while (cluster.Pass() > 0) {
+  }
+  ASSERT_EQ(cluster.model.AssignmentOf("v.service", "m1")->next_machine, "m2");
+  cluster.model.DestroyUnit("v.service");
+  cluster.model.LoseMachine("m1");
+  cluster.model.PutUnit("enemy.service", Fleet("MachineID=m2\nConflicts=v.service"));
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("enemy.service"), ElementsAre("m2"));
+}
+
+TEST(Engine, AUnitBehindARefusedOneIsJudgedWhenTheHeadOfTheChainHasLanded) {
+  Cluster cluster;
+  for (const char* machine : {"m1", "m2"}) cluster.model.PutMachine(machine);
+  cluster.model.PutUnit("lead.service", Fleet("MachineID=m1"));
+  cluster.model.PutUnit("mid.service", Fleet("MachineOf=lead.service\nMachineID=m2"));
+  cluster.model.PutUnit("end.service", Fleet("MachineOf=mid.service"), DesiredState::kInactive);
+  cluster.Settle();
+  cluster.model.Restart("lead.service");
+  cluster.model.SetDesired("end.service", DesiredState::kLaunched);
+  cluster.Settle();
+  EXPECT_NE(cluster.model.Unit("end.service").refusal, "");
+  cluster.engine.JudgeAll();
+  EXPECT_EQ(cluster.Pass(), 0u);
+}
+
 TEST(Engine, AUnitFollowsTheOneItNames) {
   Cluster cluster;
   for (const char* machine : {"m1", "m2", "m3"}) cluster.model.PutMachine(machine);

@@ -50,7 +50,7 @@ EngineReconciler::Replacement EngineReconciler::JudgeReplacer(const std::string&
     }
   }
   if (has_to_wait) {
-    replacing_.insert(unit);
+    HoldBack(unit);
     return {.is_decided = true};
   }
   if (without_alternative.empty()) return {};
@@ -72,7 +72,7 @@ EngineReconciler::Replacement EngineReconciler::JudgeNominated(const std::string
     const bool may_run = stored != nullptr && stored->value.state == AssignmentState::kGone &&
                          !ReportedGone(*view_, replaced, machine, stored->value);
     if (!may_run && !(stored != nullptr && in_flight_.contains(replaced))) continue;
-    replacing_.insert(unit);
+    HoldBack(unit);
     return {.is_decided = true};
   }
   const std::string why =
@@ -93,6 +93,10 @@ bool EngineReconciler::TakesMachineOf(const std::string& victim, const std::stri
   });
   const auto* victim_record = view_->units.Find(victim);
   if (live == placed.end() || victim_record == nullptr) return false;
+  // What follows it would have to go along, or stop.
+  for (const std::string& follower : occupancy_.FollowersOf(victim)) {
+    if (IsPlaced(follower)) return false;
+  }
   const auto* machine = view_->machines.Find(live->machine);
   if (machine == nullptr || machine->value.leaving) return false;
   const auto its = occupancy_.RequirementsOf(*view_, victim, victim_record->value.content_hash);
@@ -144,10 +148,14 @@ bool EngineReconciler::IsPlaced(const std::string& unit) const {
 
 bool EngineReconciler::IsBeingMoved(const std::string& unit) const {
   if (in_flight_.contains(unit)) return true;
-  const auto placed = AssignmentsOf(unit);
-  return !IsPlaced(unit) && std::any_of(placed.begin(), placed.end(), [](const Placed& one) {
-    return !one.stored->value.next_machine.empty();
-  });
+  const auto* record = view_->units.Find(unit);
+  if (record == nullptr || record->value.desired == DesiredState::kInactive) return false;
+  bool has_target = !record->value.nominated_machine.empty();
+  for (const Placed& placed : AssignmentsOf(unit)) {
+    if (placed.stored->value.state != AssignmentState::kGone) return false;
+    has_target = has_target || !placed.stored->value.next_machine.empty();
+  }
+  return has_target;
 }
 
 // What forbids to place a unit that replaces, over any number of others, one that is placed and

@@ -160,6 +160,28 @@ TEST(Replaces, AUnitOnItsWayIsWaitedForAndReplacedWhereItArrives) {
   EXPECT_THAT(cluster.model.MachinesOf("old.service"), ElementsAre("m3"));
 }
 
+TEST(Replaces, AUnitThatIsFollowedStays) {
+  Cluster cluster = WithOldOnM1();
+  cluster.model.PutUnit("follower.service", Fleet("MachineOf=old.service"));
+  cluster.Settle();
+  cluster.model.PutUnit("new.service", Fleet("Replaces=old.service"));
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("old.service"), ElementsAre("m1"));
+  EXPECT_THAT(cluster.model.MachinesOf("follower.service"), ElementsAre("m1"));
+  EXPECT_EQ(cluster.model.MachinesOf("new.service").size(), 1u);
+}
+
+TEST(Replaces, AUnitThatStillWaitsForItsMachineIsWaitedForToo) {
+  Cluster cluster = WithOldOnM1();
+  cluster.model.PutUnit("new1.service", Fleet("Replaces=old.service"));
+  PassesOfTheEngineAlone(cluster);
+  cluster.model.PutMachine("m3");
+  cluster.model.PutUnit("new2.service", Fleet("Replaces=new1.service"));
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("new2.service"), ElementsAre("m1"));
+  EXPECT_THAT(cluster.model.MachinesOf("new1.service"), ElementsAre("m3"));
+}
+
 TEST(Replaces, AReservationEndsWithItsMachine) {
   Cluster cluster = WithOldOnM1();
   cluster.model.PutUnit("new.service", Fleet("Replaces=old.service"));

@@ -117,7 +117,10 @@ bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
     if (!ReportedGone(view, unit, machine, assignment)) {
       places.emplace(machine, scheduler::Hold::kLeaves);
     }
-    if (!assignment.next_machine.empty()) {
+    // A unit that is not wanted any more goes nowhere.
+    const bool moves = record != nullptr && record->value.uid == assignment.uid &&
+                       record->value.desired != DesiredState::kInactive;
+    if (moves && !assignment.next_machine.empty()) {
       places[assignment.next_machine] = scheduler::Hold::kRuns;
     }
   }
