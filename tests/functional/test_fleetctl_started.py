@@ -87,6 +87,7 @@ def test_a_oneshot_that_remains_is_not_run_again(lab):
     lab.file("stays.service", service("Type=oneshot", "RemainAfterExit=yes", "ExecStart=/bin/true"))
     lab.ctl("start", "stays")
     before = lab.show("m1", "stays.service")
+    assert before["ActiveState"] == "active"
     assert "Unit stays.service launched on" in lab.ctl("start", "stays").stdout
     assert lab.show("m1", "stays.service") == before
 

@@ -69,6 +69,15 @@ def test_without_a_command_and_a_terminal_the_shell_reads_the_input(lab):
     assert done.stdout.endswith("m2\n")  # after what the login greets with
 
 
+def test_a_target_that_is_a_unit_and_another_machine_is_refused_until_it_is_said_which(lab):
+    begin = lab.id["m1"][:8]
+    lab.start(f"{begin}.service", on(lab, "m2"))
+    said = lab.ctl("ssh", begin, "hostname", status=1).stderr
+    assert "--unit" in said and "--machine" in said
+    assert lab.ctl("ssh", "--unit", begin, "hostname").stdout == "m2\n"
+    assert lab.ctl("ssh", "--machine", begin, "hostname").stdout == "m1\n"
+
+
 def test_a_target_of_several_machines_or_none_is_refused(lab, tmp_path):
     """An identifier that begins two machines' ids needs machines that are made up."""
     prefix = "abc"
