@@ -79,7 +79,8 @@ UnitStatus Derive(const ClusterView& view, const UnitName& name, const UnitRecor
     return status;
   }
   if (view.machines.Find(machine) == nullptr) {
-    status.progress = Progress::kWaiting;
+    // Without a refusal the engine has yet to act.
+    status.progress = record.refusal.empty() ? Progress::kPending : Progress::kWaiting;
     status.reason =
         record.refusal.empty()
             ? fmt::format("machine {} is gone, and the unit has not been moved elsewhere yet",

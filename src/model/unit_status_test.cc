@@ -91,15 +91,16 @@ TEST_F(UnitStatusTest, IsPendingUntilTheEngineHasLookedAtIt) {
   EXPECT_EQ(Status().progress, Progress::kPending);
 }
 
-TEST_F(UnitStatusTest, WaitsForAnotherMachineWhenItsOwnIsGone) {
+TEST_F(UnitStatusTest, WaitsForAnotherMachineWhenItsOwnIsGoneAndTheEngineHasFoundNone) {
   Want(DesiredState::kLaunched);
   Assign(AssignmentState::kLaunched, "m3");
   Report(Says("active", "running"), "m3");
-  EXPECT_EQ(Status().progress, Progress::kWaiting);
+  EXPECT_EQ(Status().progress, Progress::kPending);
   EXPECT_EQ(Status().current, DesiredState::kInactive);
   EXPECT_EQ(Status().machine, "");
   EXPECT_THAT(Status().reason, HasSubstr("machine m3 is gone"));
   Want(DesiredState::kLaunched, "no machine is eligible");
+  EXPECT_EQ(Status().progress, Progress::kWaiting);
   EXPECT_EQ(Status().reason, "no machine is eligible");
 }
 

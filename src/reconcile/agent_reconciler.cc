@@ -56,8 +56,10 @@ void AgentReconciler::OnUnitList(const std::vector<host::UnitStatus>& units) {
 
 void AgentReconciler::Apply(Unit& unit, const host::UnitStatus& status) {
   const bool had_failed = HasFailed(unit.status);
+  const bool ended = unit.status.active_state == "activating" && status.active_state == "inactive";
   unit.status = status;
   if (HasFailed(status) && !had_failed) unit.diagnose = true;
+  if (ended && unit.start_failed) unit.diagnose = true;  // or has the next attempt succeeded?
   if (status.active_state == "active") {
     unit.result.clear();
     unit.log_tail.clear();
@@ -292,10 +294,17 @@ void AgentReconciler::OnDiagnosed(const std::string& name, const std::string& re
                                   const std::string& log_tail) {
   const auto it = units_.find(name);
   if (it == units_.end()) return;
-  it->second.diagnosing = false;
-  if (it->second.status.active_state != "active") {
-    it->second.result = result;
-    it->second.log_tail = log_tail;
+  Unit& unit = it->second;
+  unit.diagnosing = false;
+  if (unit.start_failed && unit.status.active_state == "inactive" && result == "success") {
+    // A oneshot that systemd has tried again, with success.
+    unit.start_failed = false;
+    unit.error.clear();
+    unit.result.clear();
+    unit.log_tail.clear();
+  } else if (unit.status.active_state != "active") {
+    unit.result = result;
+    unit.log_tail = log_tail;
   }
   report_dirty_.insert(name);
 }
@@ -359,7 +368,10 @@ std::vector<AgentAction> AgentReconciler::Step(absl::Time now) {
   }
   for (const std::string& name : std::exchange(dirty_, {})) {
     const auto it = units_.find(name);
-    if (it != units_.end()) StepUnit(name, it->second, now, actions);
+    if (it == units_.end()) continue;
+    // A step may do nothing but take over a new generation, which has to be told.
+    report_dirty_.insert(name);
+    StepUnit(name, it->second, now, actions);
   }
   if (!enabling_.empty()) {
     actions.emplace_back(EnableUnits{{enabling_.begin(), enabling_.end()}});
@@ -388,6 +400,8 @@ void AgentReconciler::StepUnit(const std::string& name, Unit& unit, absl::Time n
     // A start may take as long as it likes; the stop cancels it.
     unit.busy = Busy::kNo;
     unit.stop_done = false;
+  } else if (unit.busy == Busy::kStarting && unit.note && unit.assignment) {
+    unit.note->starts = unit.assignment->starts;  // the start under way is the answer
   }
   if (unit.busy != Busy::kNo) return;
   if (unit.retry_at == absl::InfiniteFuture()) unit.retry_at = now + kRetryDelay;
@@ -515,7 +529,8 @@ void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
   }
   // A start is for what has ended: what runs is left alone.
   if (launch && unit.assignment->starts > unit.note->starts && unit.note->started &&
-      (IsStopped(unit.status) || HasFailed(unit.status))) {
+      (IsStopped(unit.status) || HasFailed(unit.status) ||
+       unit.status.active_state == "deactivating")) {
     if (unit.status.active_state == "failed") {
       unit.busy = Busy::kResetting;
       actions.emplace_back(ResetFailed{name});

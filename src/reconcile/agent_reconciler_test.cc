@@ -81,6 +81,7 @@ class Machine {
   absl::Status install_status;
   bool needs_reload = false;
   std::string refuses_to_enable;
+  std::string diagnosis = "exit-code";
   std::string active_after_stop = "inactive";
 
  private:
@@ -136,7 +137,7 @@ class Machine {
     log.push_back("load " + a.unit);
     agent.OnLoaded(a.unit, host::UnitStatus{a.unit, "loaded", "inactive", "dead"});
   }
-  void Do(const Diagnose& a) { agent.OnDiagnosed(a.unit, "exit-code", "it broke"); }
+  void Do(const Diagnose& a) { agent.OnDiagnosed(a.unit, diagnosis, "it broke"); }
   void Do(const EnableUnits& a) {
     for (const std::string& unit : a.units) log.push_back("enable " + unit);
     const bool refused = std::count(a.units.begin(), a.units.end(), refuses_to_enable) > 0;
@@ -375,6 +376,74 @@ TEST(Agent, AStartStartsWhatHasEndedAndLeavesAloneWhatRuns) {
   machine.Run();
   EXPECT_THAT(machine.log, ElementsAre("reset a.service", "start a.service"));
   EXPECT_EQ(machine.reports["a.service"].active_state, "active");
+  EXPECT_EQ(machine.reports["a.service"].result, "");
+}
+
+TEST(Agent, AOneshotThatSystemdTriesAgainWithSuccessHasNotFailed) {
+  Machine machine;
+  machine.start_result = "failed";
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLaunched)}});
+  machine.Run();
+  EXPECT_THAT(machine.reports["a.service"].result, HasSubstr("exit-code"));
+  machine.Change("a.service", "activating", "start");
+  machine.Run();
+  machine.diagnosis = "success";
+  machine.Change("a.service", "inactive", "dead");
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].result, "");
+  EXPECT_TRUE(machine.reports["a.service"].settled);
+}
+
+TEST(Agent, AGenerationThatNeedsNothingDoneIsReportedAlsoAfterAReportInBetween) {
+  Machine machine = Running();
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 2));
+  for (const StateWrite& write : machine.agent.TakeReports(machine.now)) {
+    EXPECT_NE(write.report->generation, 2);
+  }
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].generation, 2);
+  EXPECT_TRUE(machine.reports["a.service"].settled);
+}
+
+TEST(Agent, AStartStartsAlsoWhatSomebodyElseIsStopping) {
+  Machine machine = Running();
+  machine.Change("a.service", "deactivating", "stop");
+  machine.Run();
+  Assignment started = Assigned(AssignmentState::kLaunched, 2);
+  started.starts = 1;
+  machine.agent.OnAssignment("a.service", started);
+  machine.Run();
+  EXPECT_THAT(machine.log, ElementsAre("start a.service"));
+}
+
+TEST(Agent, AStartDuringAStartIsTheSameStart) {
+  Machine machine;
+  machine.start_takes_forever = true;
+  Assignment job = Assigned(AssignmentState::kLaunched);
+  machine.agent.OnAssignments({{"a.service", job}});
+  machine.Run();
+  job.generation = 2;
+  ++job.starts;
+  machine.agent.OnAssignment("a.service", job);
+  machine.Run();
+  machine.log.clear();
+  machine.Change("a.service", "inactive", "dead");  // a oneshot that has run to its end
+  machine.agent.OnStarted("a.service", std::string("done"));
+  machine.Run();
+  EXPECT_THAT(machine.log, IsEmpty());
+  EXPECT_EQ(machine.reports["a.service"].generation, 2);
+  EXPECT_TRUE(machine.reports["a.service"].settled);
+}
+
+TEST(Agent, HowARunEndedThatNobodyAskedForIsNoFailureOfALoad) {
+  Machine machine;
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLoaded)}});
+  machine.Run();
+  machine.Change("a.service", "active", "running");
+  machine.Run();
+  machine.Change("a.service", "failed", "failed");
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].active_state, "failed");
   EXPECT_EQ(machine.reports["a.service"].result, "");
 }
 

@@ -64,6 +64,12 @@ std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
     const bool says_more = !unit.result.empty() && unit.result != "success";
     report.result = says_more ? unit.error + " (" + unit.result + ")" : unit.error;
   }
+  // Loaded is all that is asked: how a run ended that systemd began by itself is no failure of
+  // that.
+  if (unit.assignment && unit.assignment->state == AssignmentState::kLoaded && unit.error.empty()) {
+    report.result.clear();
+    report.log_tail.clear();
+  }
   const bool current = unit.assignment && unit.assignment->uid == unit.note->uid &&
                        unit.assignment->generation == unit.note->generation;
   if (current && unit.busy == Busy::kNo) {

@@ -241,6 +241,9 @@ class Job : public std::enable_shared_from_this<Job> {
         }
         submitted_[item.name->full()] = change.file;
         record.content_hash = change.file->hash();
+        // They judge another text.
+        record.refusal.clear();
+        record.nominated_machine.clear();
         decision.content = change.file;
       } else if (decision.result.differs && change.refuse_if_differs) {
         return Refuse(absl::AlreadyExistsError(fmt::format(

@@ -226,6 +226,17 @@ TEST_F(UnitChanges, AStartCountsUnlessTheUnitIsActive) {
   EXPECT_EQ(start_when("inactive", ""), 1);
 }
 
+TEST_F(UnitChanges, ANewTextIsNotRefusedForTheOldOnesReason) {
+  Apply({.name = "a.service", .desired = DesiredState::kLaunched, .file = Sleeper()});
+  UnitRecord record = Record("a.service");
+  record.refusal = "no machine is eligible";
+  SetRecord("a.service", record);
+  Apply({.name = "a.service", .desired = DesiredState::kLaunched});
+  EXPECT_EQ(Record("a.service").refusal, "no machine is eligible");
+  Apply({.name = "a.service", .file = Other(), .replace = true});
+  EXPECT_EQ(Record("a.service").refusal, "");
+}
+
 TEST_F(UnitChanges, AStopOfALoadedUnitIsANewOne) {
   Apply({.name = "a.service", .desired = DesiredState::kLoaded, .file = Sleeper()});
   Apply({.name = "a.service", .desired = DesiredState::kLoaded});
