@@ -36,7 +36,8 @@ struct UnitStatus {
 //                              pending until then
 //   no live assignment:        waiting with the record's refusal, pending if it has none (with the
 //                              reason, if it waits for one that it replaces)
-//   its machine is absent:     waiting with the record's refusal; pending, with the reason, if it has
+//   its machine is absent:     waiting with the record's refusal; pending, with the reason, if it
+//   has
 //                              none yet; current inactive
 //   the assignment asks for another state, content or restart than the record: pending
 //   no report that answers, or it is not settled: pending
