@@ -59,7 +59,7 @@ absl::Status RemoveLinksTo(const std::set<std::string>& targets, const std::stri
                            const std::set<std::string>& kept) {
   std::error_code error;
   for (const std::string& name : FileNames(directory, error)) {
-    const std::string path = directory + "/" + name;
+    const std::string path = fs::path(directory) / name;
     const fs::path target = fs::read_symlink(path, error);
     if (error) continue;  // no link, or gone meanwhile
     // systemd writes absolute links; relative ones begin where they lie.
