@@ -21,6 +21,7 @@ constexpr absl::Duration kGather = absl::Milliseconds(15);
 constexpr absl::Duration kReportRetry = absl::Milliseconds(500);
 constexpr size_t kReportsPerTxn = 100;
 constexpr int kTailLines = 10;
+constexpr absl::Duration kJournalPause = absl::Milliseconds(100);
 
 }  // namespace
 
@@ -248,14 +249,11 @@ void Agent::Execute(reconcile::AgentAction action) {
                                    reconciler_.OnLoaded(unit, status);
                                  }));
         } else if constexpr (std::is_same_v<A, reconcile::Diagnose>) {
-          // What systemd could not load it told of in its answer to the start, not in a signal.
-          deps_.systemd->GetUnit(a.unit, answer([this](const auto& status) {
-                                   if (status.ok()) reconciler_.OnUnitChanged(*status);
-                                 }));
-          deps_.systemd->GetResult(a.unit, answer([this, unit = a.unit](const auto& result) {
-                                     reconciler_.OnDiagnosed(unit, result.value_or(""),
-                                                             deps_.journal->Tail(unit, kTailLines));
-                                   }));
+          // journald may not have read yet what the unit said last.
+          deps_.executor->PostAfter(kJournalPause,
+                                    [this, unit = a.unit, alive = std::weak_ptr(alive_)] {
+                                      if (!alive.expired()) Diagnose(unit);
+                                    });
         } else if constexpr (std::is_same_v<A, reconcile::EnableUnits>) {
           deps_.systemd->Enable(a.units, answer([this, units = a.units](const auto& status) {
                                   reconciler_.OnEnabled(units, status);
@@ -271,6 +269,21 @@ void Agent::Execute(reconcile::AgentAction action) {
         }
       },
       action);
+}
+
+void Agent::Diagnose(const std::string& unit) {
+  const std::weak_ptr<bool> alive = alive_;
+  // What systemd could not load it told of in its answer to the start, not in a signal.
+  deps_.systemd->GetUnit(unit, [this, alive](const absl::StatusOr<host::UnitStatus>& status) {
+    if (alive.expired() || !status.ok()) return;
+    reconciler_.OnUnitChanged(*status);
+    SchedulePump();
+  });
+  deps_.systemd->GetResult(unit, [this, alive, unit](const absl::StatusOr<std::string>& result) {
+    if (alive.expired()) return;
+    reconciler_.OnDiagnosed(unit, result.value_or(""), deps_.journal->Tail(unit, kTailLines));
+    SchedulePump();
+  });
 }
 
 void Agent::Fetch(const std::string& hash) {

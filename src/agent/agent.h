@@ -73,6 +73,7 @@ class Agent final : private host::Systemd::Listener, private registry::Follower:
   void SchedulePump();
   void Pump();
   void Execute(reconcile::AgentAction action);
+  void Diagnose(const std::string& unit);
   void Fetch(const std::string& hash);
   void ScheduleReports();
   void WriteReports();

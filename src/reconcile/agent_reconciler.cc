@@ -59,7 +59,7 @@ void AgentReconciler::Apply(Unit& unit, const host::UnitStatus& status) {
   const bool ended = unit.status.active_state == "activating" && status.active_state == "inactive";
   unit.status = status;
   if (HasFailed(status) && !had_failed) unit.diagnose = true;
-  if (ended && unit.start_failed) unit.diagnose = true;  // or has the next attempt succeeded?
+  if (ended && unit.start_failed) unit.tried_again = unit.diagnose = true;
   if (status.active_state == "active") {
     unit.result.clear();
     unit.log_tail.clear();
@@ -233,6 +233,7 @@ void AgentReconciler::OnStarted(const std::string& name,
   unit->note->starting = false;
   unit->loaded = true;
   unit->error.clear();
+  unit->tried_again = false;
   unit->start_failed = !job_result.ok() || (*job_result != "done" && *job_result != "skipped");
   if (!job_result.ok()) {
     unit->error = std::string(job_result.status().message());
@@ -296,7 +297,8 @@ void AgentReconciler::OnDiagnosed(const std::string& name, const std::string& re
   if (it == units_.end()) return;
   Unit& unit = it->second;
   unit.diagnosing = false;
-  if (unit.start_failed && unit.status.active_state == "inactive" && result == "success") {
+  const bool tried_again = std::exchange(unit.tried_again, false);
+  if (tried_again && unit.status.active_state == "inactive" && result == "success") {
     // A oneshot that systemd has tried again, with success.
     unit.start_failed = false;
     unit.error.clear();

@@ -119,6 +119,7 @@ class AgentReconciler {
     std::string result;
     std::string log_tail;
     bool start_failed = false;  // `error` is about its start job
+    bool tried_again = false;   // and systemd has since started it by itself, to the end
     std::string error;          // of our own doing: the text or a file could not be handled
     absl::Time retry_at = absl::InfinitePast();
     std::optional<StateReport> reported;

@@ -133,6 +133,16 @@ TEST(Agent, AStartStartsAlsoWhatSomebodyElseIsStopping) {
   EXPECT_THAT(machine.log, ElementsAre("start a.service"));
 }
 
+TEST(Agent, AStartThatSystemdRefusesHasFailedAlthoughTheUnitsResultIsSuccess) {
+  Machine machine;
+  machine.start_result = "unsupported";
+  machine.active_after_failed_start = "inactive";
+  machine.diagnosis = "success";
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLaunched)}});
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].result, "its start job ended with unsupported");
+}
+
 TEST(Agent, AStartDuringAStartIsTheSameStart) {
   Machine machine;
   machine.start_takes_forever = true;

@@ -83,6 +83,7 @@ class Machine {
   std::string refuses_to_enable;
   std::string diagnosis = "exit-code";
   std::string active_after_stop = "inactive";
+  std::string active_after_failed_start = "failed";
 
  private:
   void Do(const FetchContent& a) {
@@ -114,7 +115,7 @@ class Machine {
     if (start_result == "done") {
       Change(a.unit, "active", "running");
     } else {
-      Change(a.unit, "failed", "failed");
+      Change(a.unit, active_after_failed_start, "failed");
     }
     agent.OnStarted(a.unit, start_result);
   }
