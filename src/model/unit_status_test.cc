@@ -104,6 +104,15 @@ TEST_F(UnitStatusTest, WaitsForAnotherMachineWhenItsOwnIsGoneAndTheEngineHasFoun
   EXPECT_EQ(Status().reason, "no machine is eligible");
 }
 
+TEST_F(UnitStatusTest, SaysThatItWaitsForTheUnitThatItReplaces) {
+  Want(DesiredState::kLaunched);
+  UnitRecord record = view_.units.Find(unit_)->value;
+  record.nominated_machine = "m1";
+  view_.units.Set(unit_, {.value = record});
+  EXPECT_EQ(Status().progress, Progress::kPending);
+  EXPECT_THAT(Status().reason, HasSubstr("has left machine m1"));
+}
+
 TEST_F(UnitStatusTest, IsPendingUntilTheAgentHasActed) {
   Want(DesiredState::kLaunched);
   Assign(AssignmentState::kLaunched);
