@@ -208,8 +208,8 @@ void Agent::Pump() {
 }
 
 void Agent::Execute(reconcile::AgentAction action) {
-  // Answers come later, when this agent may be gone.
   if (const std::string what = reconcile::Describe(action); !what.empty()) log::Debug("{}", what);
+  // Answers come later, when this agent may be gone.
   const auto answer = [this](auto method) {
     return [this, method, alive = std::weak_ptr(alive_)](const auto&... values) {
       if (alive.expired()) return;

@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "base/descriptor.h"
 #include "base/ids.h"
 #include "base/status.h"
 #include "fmt/core.h"
@@ -25,21 +26,6 @@ std::string PathIn(const std::string& state_directory) { return state_directory 
 absl::Status FileError(const std::string& what, const std::string& path, int error) {
   return absl::ErrnoToStatus(error, fmt::format("{} {}", what, path));
 }
-
-// Closes the descriptor when it ends.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 absl::StatusOr<Identity> Parse(const std::string& path, const std::string& text) {
   Identity identity;

@@ -14,6 +14,7 @@
 
 #include "api/asio_executor.h"
 #include "api/session.h"
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "boost/asio/basic_socket_acceptor.hpp"
@@ -34,21 +35,6 @@ using TlsContextPtr = std::shared_ptr<asio::ssl::context>;
 constexpr int kBacklog = 1024;
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 constexpr int kUserTimeoutMs = 60'000;
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 struct HostPort {
   std::string host;
@@ -211,7 +197,7 @@ absl::StatusOr<uint16_t> Server::Listen(const std::string& address,
     ASSIGN_OR_RETURN(tls_context, MakeTls(*tls));
   }
   ASSIGN_OR_RETURN(const AddrInfoPtr info, Resolve(address));
-  Fd fd(socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Descriptor fd(socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int on = 1;
   if (fd.get() < 0 || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
       bind(fd.get(), info->ai_addr, info->ai_addrlen) != 0 || listen(fd.get(), kBacklog) != 0) {
@@ -226,7 +212,7 @@ absl::StatusOr<uint16_t> Server::Listen(const std::string& address,
       ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
                                         : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
   RETURN_IF_ERROR(impl_->Add(fd.get(), std::move(tls_context)));
-  fd.release();
+  fd.Release();
   return port;
 }
 

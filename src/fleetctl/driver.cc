@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/duration.h"
 #include "base/status.h"
 #include "client/child.h"
@@ -35,28 +36,10 @@ absl::Status Cannot(std::string_view what) {
   return absl::UnavailableError(Cat("cannot ", what, ": ", std::strerror(errno)));
 }
 
-// A file descriptor that is closed.
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 // A listening unix socket that has no name any more: only who has `node` can connect to it.
 struct HiddenSocket {
-  Fd listening;
-  Fd node;  // O_PATH
+  Descriptor listening;
+  Descriptor node;  // O_PATH
 
   std::string path() const { return Cat("/proc/self/fd/", node.get()); }
 };
@@ -66,7 +49,7 @@ absl::StatusOr<HiddenSocket> ListenHidden() {
   std::string folder =
       Cat(temporary != nullptr && *temporary != 0 ? temporary : "/tmp", "/fleetctl-XXXXXX");
   HiddenSocket hidden;
-  hidden.listening = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  hidden.listening = Descriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (hidden.listening.get() < 0) return Cannot("make a socket");
   if (mkdtemp(folder.data()) == nullptr) return Cannot(Cat("make the directory ", folder));
   const std::string path = folder + "/api";
@@ -82,7 +65,7 @@ absl::StatusOr<HiddenSocket> ListenHidden() {
         listen(hidden.listening.get(), SOMAXCONN) != 0) {
       status = Cannot(Cat("listen at ", path));
     }
-    hidden.node = Fd(open(path.c_str(), O_PATH | O_CLOEXEC));
+    hidden.node = Descriptor(open(path.c_str(), O_PATH | O_CLOEXEC));
     if (status.ok() && hidden.node.get() < 0) status = Cannot(Cat("open ", path));
     unlink(path.c_str());
   }
@@ -150,8 +133,8 @@ class Driver {
     std::array<int, 2> pair{};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0)
       return Cannot("make a pair of sockets");
-    report_ = Fd(pair[0]);
-    Fd its_report(pair[1]);
+    report_ = Descriptor(pair[0]);
+    Descriptor its_report(pair[1]);
     std::vector<std::string> argv = {program_};
     argv.insert(argv.end(), arguments_.begin(), arguments_.end());
     // Nothing of it is to be put in order: it is killed.
@@ -159,8 +142,8 @@ class Driver {
                                                      .out = its_report.get(),
                                                      .death_signal = SIGKILL}));
     // Only the program has these now: when it ends, so does what is read, and connecting fails.
-    its_report = Fd();
-    socket_.listening = Fd();
+    its_report = Descriptor();
+    socket_.listening = Descriptor();
     auto report = Heard();
     if (!report.ok()) End();
     return report;
@@ -191,7 +174,7 @@ class Driver {
   absl::Duration timeout_;
   std::ostream* err_;
   HiddenSocket socket_;
-  Fd report_;  // its other end is the program's, which ends when this one is closed
+  Descriptor report_;  // its other end is the program's, which ends when this one is closed
   pid_t pid_ = 0;
 };
 

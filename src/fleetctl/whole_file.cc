@@ -11,27 +11,12 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/status.h"
 #include "client/text.h"
 
 namespace fleet::fleetctl {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  // False with errno: what was written may not have arrived.
-  bool Close() { return close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
 
 absl::Status WriteError(const std::string& path, std::string_view why) {
   return absl::FailedPreconditionError(Cat("cannot write ", path, ": ", why));

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/ids.h"
 #include "base/status.h"
 
@@ -23,20 +24,6 @@ constexpr std::string_view kTemporaryPrefix = ".fleet-new-";
 absl::Status ErrnoOf(int error, const std::string& verb, const std::string& path) {
   return absl::ErrnoToStatus(error, "cannot " + verb + " " + path);
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string TemporaryPath(const std::string& directory) {
   return directory + "/" + std::string(kTemporaryPrefix) + RandomId();

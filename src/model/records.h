@@ -27,7 +27,7 @@ struct UnitRecord {
   std::string uid;  // new whenever the name is created
   DesiredState desired = DesiredState::kInactive;
   std::string content_hash;
-  int64_t restarts = 0;  // counts the restarts asked for; each is a new generation
+  int64_t restarts = 0;  // counts restarts, and stops of what systemd started by itself
   int64_t starts = 0;    // counts the starts asked for of a unit that was started before
   std::string refusal;   // why the engine has not placed it; empty otherwise
   // Not placed yet: the machine reserved for it, where another unit is being moved away for it.
