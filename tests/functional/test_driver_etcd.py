@@ -100,12 +100,18 @@ def test_what_cannot_go_together_is_a_usage_error(etcd):
                               status=2).stderr
 
 
+def _heed_interrupts():
+    """Also where the tests themselves run with INT ignored, as in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_of_it_however_fleetctl_ends(lab, etcd, tmp_path, end):
     lab.file("slow.service", service("Type=oneshot", "ExecStart=/bin/sleep infinity"))
     env = {**lab.env, **variables(lab), "TMPDIR": str(tmp_path)}
     with subprocess.Popen([BIN / "fleetctl", "start", "slow"], cwd=lab.files, env=env,
-                          start_new_session=True, stderr=subprocess.DEVNULL) as start:
+                          start_new_session=True, stderr=subprocess.DEVNULL,
+                          preexec_fn=_heed_interrupts) as start:
         children = Path(f"/proc/{start.pid}/task/{start.pid}/children")
         helper = Path("/proc", wait_for(children.read_text, "the program to begin").split()[0])
         wait_for(lambda: "activating" in lab.states("slow.service").values(), "the unit to begin")
