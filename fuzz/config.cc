@@ -90,7 +90,10 @@ void CheckBounds(const Config& config) {
             config.leave_timeout < absl::InfiniteDuration(),
         "durations end");
   Check(config.token_limit >= 1 && config.token_limit <= 10000, "pages have at least an entry");
-  Check(config.reserved_cpu >= 0 && config.reserved_memory >= 0, "reservations are not negative");
+  for (const int64_t amount :
+       {config.capacity_cpu, config.capacity_memory, config.reserved_cpu, config.reserved_memory}) {
+    Check(amount >= 0, "capacities and reservations are not negative");
+  }
   Check(config.disruption_budget.amount >= 1, "one machine may always be emptied");
   for (const std::string* path : {&config.units_directory, &config.state_directory}) {
     Check(path->starts_with('/') && path->ends_with('/'), "directories have their slashes", *path);

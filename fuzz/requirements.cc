@@ -13,13 +13,17 @@
 #include "base/glob.h"
 #include "fmt/format.h"
 #include "fuzz/check.h"
-#include "model/machine_of.h"
+#include "model/following.h"
 #include "model/text.h"
 
 namespace fleet::fuzz {
 namespace {
 
-bool IsSortedSet(const std::vector<std::string>& list) {
+constexpr int64_t kMaxMilliCores = 1'000'000'000;
+constexpr int64_t kMaxMemory = int64_t{1} << 50;
+
+template <typename T>
+bool IsSortedSet(const std::vector<T>& list) {
   return std::adjacent_find(list.begin(), list.end(), std::greater_equal<>()) == list.end();
 }
 
@@ -47,14 +51,17 @@ std::string QuoteGlob(std::string_view glob) {
 
 // Whether a unit file can say this without specifiers: %I stands for any bytes.
 bool IsWritable(const Requirements& requirements) {
-  for (const auto* globs : {&requirements.conflicts, &requirements.replaces}) {
-    for (const std::string& glob : *globs) {
-      if (!std::all_of(glob.begin(), glob.end(), [](char c) { return c >= ' ' && c <= '~'; })) {
-        return false;
-      }
+  std::vector<std::string> words = requirements.conflicts;
+  words.insert(words.end(), requirements.replaces.begin(), requirements.replaces.end());
+  for (const auto* list : {&requirements.conflicts_within, &requirements.collocate_within}) {
+    for (const Within& within : *list) words.push_back(within.key + "=" + within.name);
+  }
+  for (const std::string& word : words) {
+    if (!std::all_of(word.begin(), word.end(), [](char c) { return c >= ' ' && c <= '~'; })) {
+      return false;
     }
   }
-  std::string texts = requirements.machine_id;
+  std::string texts = requirements.machine_id + requirements.spread_over;
   for (const auto& [key, values] : requirements.metadata) {
     texts += key;
     for (const std::string& value : values) texts += value;
@@ -75,7 +82,23 @@ std::string Write(const Requirements& requirements) {
   for (const auto& [key, values] : requirements.metadata) {
     for (const std::string& value : values) add("MachineMetadata", QuoteText(key + "=" + value));
   }
+  for (const Within& within : requirements.conflicts_within) {
+    add("ConflictsWithin", QuoteGlob(within.key + "=" + within.name));
+  }
+  for (const Within& within : requirements.collocate_within) {
+    add("CollocateWithin", QuoteGlob(within.key + "=" + within.name));
+  }
+  if (!requirements.spread_over.empty()) add("SpreadOver", QuoteText(requirements.spread_over));
   if (requirements.global) add("Global", "true");
+  if (requirements.reserve_milli_cores > 0) {
+    add("ReserveCPU", fmt::format("{}.{:03}", requirements.reserve_milli_cores / 1000,
+                                  requirements.reserve_milli_cores % 1000));
+  }
+  if (requirements.reserve_memory > 0) {
+    add("ReserveMemory", std::to_string(requirements.reserve_memory));
+  }
+  if (requirements.weight != 1) add("Weight", std::to_string(requirements.weight));
+  if (requirements.priority != 0) add("Priority", std::to_string(requirements.priority));
   return text;
 }
 
@@ -98,21 +121,39 @@ void CheckValid(const Requirements& requirements, const std::string& text) {
        {&requirements.machine_of, &requirements.conflicts, &requirements.replaces}) {
     Check(IsSortedSet(*list), "lists are sorted and have no two the same", text);
   }
-  for (const std::string& unit : requirements.machine_of) {
-    const auto name = UnitName::Parse(unit);
-    Check(name.ok() && !name->is_template(), "MachineOf= names a unit that can run", unit);
+  std::vector<std::string> globs = requirements.conflicts;
+  globs.insert(globs.end(), requirements.replaces.begin(), requirements.replaces.end());
+  for (const auto* list : {&requirements.conflicts_within, &requirements.collocate_within}) {
+    Check(IsSortedSet(*list), "lists within a key are sorted and have no two the same", text);
+    for (const Within& within : *list) {
+      Check(!within.key.empty() && !within.name.empty(), "within a key there is a name", text);
+      Check(Strip(within.key) == within.key && within.key.find('=') == std::string::npos,
+            "keys end at the =", within.key);
+    }
   }
-  for (const auto* globs : {&requirements.conflicts, &requirements.replaces}) {
-    for (const std::string& glob : *globs) Check(CheckGlob(glob).ok(), "globs are whole", glob);
+  for (const Within& within : requirements.conflicts_within) globs.push_back(within.name);
+  for (const std::string& glob : globs) Check(CheckGlob(glob).ok(), "globs are whole", glob);
+  for (const Followed& followed : UnitsFollowed(requirements)) {
+    const auto name = UnitName::Parse(followed.unit);
+    Check(name.ok() && !name->is_template(), "units that can run are followed", followed.unit);
   }
+  Check(requirements.spread_over.find_first_of(" \t=") == std::string::npos,
+        "SpreadOver= is one key", text);
+  Check(requirements.reserve_milli_cores >= 0 &&
+            requirements.reserve_milli_cores <= kMaxMilliCores &&
+            requirements.reserve_memory >= 0 && requirements.reserve_memory <= kMaxMemory,
+        "reservations have limits", text);
+  Check(requirements.weight >= 1 && requirements.weight <= 1'000'000, "weights have limits", text);
   for (const auto& [key, values] : requirements.metadata) {
     Check(!key.empty() && !values.empty() && !values.contains(""), "metadata is key=value", text);
     Check(Strip(key) == key && key.find('=') == std::string::npos, "keys end at the =", key);
   }
-  const bool excluded = (requirements.global &&
-                         (!requirements.machine_id.empty() || !requirements.machine_of.empty() ||
-                          !requirements.replaces.empty())) ||
-                        (!requirements.replaces.empty() && !requirements.conflicts.empty());
+  const bool excluded =
+      (requirements.global &&
+       (!requirements.machine_id.empty() || !requirements.machine_of.empty() ||
+        !requirements.replaces.empty() || !requirements.conflicts_within.empty() ||
+        !requirements.collocate_within.empty() || !requirements.spread_over.empty())) ||
+      (!requirements.replaces.empty() && !requirements.conflicts.empty());
   Check(!excluded, "keys that exclude each other are refused", text);
 }
 
@@ -144,20 +185,28 @@ void CheckSpecifiers(std::string_view text, const UnitName& name) {
 
 // The other units are sections of the same file, named as they are.
 void CheckCircles(const UnitFile& file, const UnitName& name, const Requirements& requirements) {
-  std::map<std::string, std::vector<std::string>> follows = {
-      {name.full(), requirements.machine_of}};
-  const auto others = [&](const std::string& unit) -> std::vector<std::string> {
+  std::map<std::string, std::vector<Followed>> follows = {
+      {name.full(), UnitsFollowed(requirements)}};
+  const auto others = [&](const std::string& unit) -> std::vector<Followed> {
     Check(!follows.contains(unit), "each unit is asked for once", unit);
-    for (const std::string& value : file.Values(unit, "MachineOf")) {
-      const auto words = SplitQuoted(value);
-      if (words.ok()) follows[unit].insert(follows[unit].end(), words->begin(), words->end());
+    std::vector<Followed>& followed = follows[unit];
+    for (const auto& [key, by] : {std::pair("MachineOf", FollowsBy::kMachineOf),
+                                  std::pair("CollocateWithin", FollowsBy::kCollocateWithin)}) {
+      for (const std::string& value : file.Values(unit, key)) {
+        const auto words = SplitQuoted(value);
+        if (!words.ok()) continue;
+        for (const std::string& word : *words) followed.push_back({word, by});
+      }
     }
-    return follows[unit];
+    return followed;
   };
-  const absl::Status status = CheckMachineOfCycle(name.full(), requirements.machine_of, others);
+  const absl::Status status = CheckFollowingEnds(name.full(), UnitsFollowed(requirements), others);
   if (!status.ok()) {
     const std::string message = MessageOf(status);
     Check(message.find(" -> ") != std::string::npos, "a circle is printed", message);
+    Check(message.find("MachineOf=") != std::string::npos ||
+              message.find("CollocateWithin=") != std::string::npos,
+          "the keys of a circle are named", message);
   }
   // The reference takes away units that follow nothing until none does: what is left is a circle.
   bool removed = true;
@@ -165,7 +214,7 @@ void CheckCircles(const UnitFile& file, const UnitName& name, const Requirements
     for (auto it = follows.begin(); it != follows.end();) {
       const bool ends =
           std::none_of(it->second.begin(), it->second.end(),
-                       [&](const std::string& unit) { return follows.contains(unit); });
+                       [&](const Followed& other) { return follows.contains(other.unit); });
       it = ends ? follows.erase(it) : std::next(it);
       removed = removed || ends;
     }

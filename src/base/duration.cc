@@ -1,8 +1,6 @@
 #include "base/duration.h"
 
-#include <array>
 #include <cmath>
-#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "fmt/core.h"
@@ -26,26 +24,5 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text) {
 }
 
 std::string DurationText(absl::Duration duration) { return absl::FormatDuration(duration); }
-
-absl::StatusOr<int64_t> ParseBytes(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, double>, 4> kUnits = {
-      {{"K", 1024.0}, {"M", 1048576.0}, {"G", 1073741824.0}, {"T", 1099511627776.0}}};
-  std::string_view number = text;
-  double factor = 1;
-  for (const auto& [suffix, size] : kUnits) {
-    if (number.ends_with(suffix)) {
-      number.remove_suffix(suffix.size());
-      factor = size;
-      break;
-    }
-  }
-  double value = 0;
-  constexpr double kMax = 9e18;
-  if (!absl::SimpleAtod(std::string(number), &value) || !(value >= 0) || value * factor > kMax) {
-    return absl::InvalidArgumentError(
-        fmt::format("\"{}\" is not a size; write bytes, or a number with K, M, G or T", text));
-  }
-  return static_cast<int64_t>(value * factor);
-}
 
 }  // namespace fleet

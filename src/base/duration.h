@@ -1,8 +1,7 @@
 #pragma once
 
-// Durations and byte sizes as users write them.
+// Durations as users write them.
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,8 +16,5 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // The shortest form that ParseDuration reads back: "1m30s", "250ms".
 std::string DurationText(absl::Duration duration);
-
-// "1024", "64K", "1.5G" (base 1024; K, M, G, T) in bytes. INVALID_ARGUMENT otherwise.
-absl::StatusOr<int64_t> ParseBytes(std::string_view text);
 
 }  // namespace fleet

@@ -23,18 +23,5 @@ TEST(Duration, WritesWhatItReads) {
   EXPECT_EQ(*ParseDuration(DurationText(absl::Milliseconds(1500))), absl::Milliseconds(1500));
 }
 
-TEST(Bytes, ReadsBase1024Suffixes) {
-  EXPECT_EQ(*ParseBytes("1024"), 1024);
-  EXPECT_EQ(*ParseBytes("64K"), 65536);
-  EXPECT_EQ(*ParseBytes("1.5G"), 1610612736);
-  EXPECT_EQ(*ParseBytes("1T"), int64_t{1} << 40);
-}
-
-TEST(Bytes, RefusesOtherText) {
-  for (const char* text : {"", "K", "-1", "1KB", "nan", "99999999999T"}) {
-    EXPECT_EQ(ParseBytes(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
-  }
-}
-
 }  // namespace
 }  // namespace fleet

@@ -14,7 +14,6 @@
 #include "base/status.h"
 #include "client/text.h"
 #include "fleetctl/select.h"
-#include "model/machine_of.h"
 #include "model/requirements.h"
 #include "model/unit_file.h"
 #include "model/unit_name.h"
@@ -101,9 +100,9 @@ absl::StatusOr<Requirements> CheckUnit(const std::string& name, const std::strin
 absl::Status CheckCircle(const std::string& name, const std::string& path, const Follows& follows) {
   const auto of = [&](const std::string& unit) {
     const auto it = follows.find(unit);
-    return it == follows.end() ? std::vector<std::string>() : it->second;
+    return it == follows.end() ? std::vector<Followed>() : it->second;
   };
-  const absl::Status status = CheckMachineOfCycle(name, of(name), of);
+  const absl::Status status = CheckFollowingEnds(name, of(name), of);
   return status.ok() ? status : BadFile(path, MessageOf(status));
 }
 
@@ -203,7 +202,7 @@ absl::StatusOr<std::vector<Source>> FindSources(client::ApiClient& api,
                        CheckUnit(source.name, *source.content, source.path, options.force, err));
       if (!source.registered) source.global = requirements.global;
       // One after the other, as the API takes them: the circle is that of the file that closes it.
-      follows[source.name] = requirements.machine_of;
+      follows[source.name] = UnitsFollowed(requirements);
       RETURN_IF_ERROR(CheckCircle(source.name, source.path, follows));
     }
     sources.push_back(std::move(source));

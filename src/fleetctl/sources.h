@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/api_client.h"
+#include "model/following.h"
 #include "model/requirements.h"
 
 namespace fleet::fleetctl {
@@ -46,8 +47,8 @@ absl::StatusOr<std::string> ReadUnitFile(const std::string& path);
 absl::StatusOr<Requirements> CheckUnit(const std::string& name, const std::string& content,
                                        const std::string& path, bool force, std::ostream& err);
 
-// What units follow with MachineOf=, by their names.
-using Follows = std::map<std::string, std::vector<std::string>>;
+// What units follow with MachineOf= and CollocateWithin=, by their names.
+using Follows = std::map<std::string, std::vector<Followed>>;
 
 // INVALID_ARGUMENT, naming the file and the circle, if `name` follows units back to one on the way.
 absl::Status CheckCircle(const std::string& name, const std::string& path, const Follows& follows);

@@ -32,6 +32,9 @@ struct UnitRecord {
   std::string refusal;   // why the engine has not placed it; empty otherwise
   // Not placed yet: the machine reserved for it, where another unit is being moved away for it.
   std::string nominated_machine;
+  // Placed: the machine that a rebalance moves it to as soon as the disruption budget allows; empty
+  // once it is there, or may not go there.
+  std::string move_to;
   std::string unknown;
 
   bool operator==(const UnitRecord&) const = default;
@@ -73,8 +76,8 @@ struct MachineRecord {
   std::string address;  // public_ip
   std::string hostname;
   std::map<std::string, std::string> metadata;  // of its configuration
-  int64_t milli_cores = 0;
-  int64_t memory_bytes = 0;
+  int64_t milli_cores = 0;   // what units may reserve: of the machine or its configuration, less
+  int64_t memory_bytes = 0;  // reserved_cpu and reserved_memory
   std::string version;
   std::string boot_id;
   std::string token;     // of the installation, tells two machines with one id apart

@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "base/edit_distance.h"
-#include "base/glob.h"
 #include "base/status.h"
 #include "fmt/format.h"
-#include "model/specifiers.h"
+#include "model/requirement_values.h"
 #include "model/text.h"
 
 namespace fleet {
@@ -19,7 +20,24 @@ namespace {
 
 constexpr std::string_view kSection = "X-Fleet";
 
-enum class Key { kConflicts, kGlobal, kMachineId, kMachineMetadata, kMachineOf, kReplaces };
+// Above that, sums of weights would lose their meaning.
+constexpr int64_t kMaxWeight = 1'000'000;
+
+enum class Key {
+  kCollocateWithin,
+  kConflicts,
+  kConflictsWithin,
+  kGlobal,
+  kMachineId,
+  kMachineMetadata,
+  kMachineOf,
+  kPriority,
+  kReplaces,
+  kReserveCpu,
+  kReserveMemory,
+  kSpreadOver,
+  kWeight,
+};
 
 struct Spelling {
   std::string_view text;
@@ -27,13 +45,20 @@ struct Spelling {
   bool current;  // false: of fleet before 0.8, read but never suggested
 };
 
-constexpr std::array<Spelling, 11> kSpellings = {{
+constexpr std::array<Spelling, 18> kSpellings = {{
+    {"CollocateWithin", Key::kCollocateWithin, true},
     {"Conflicts", Key::kConflicts, true},
+    {"ConflictsWithin", Key::kConflictsWithin, true},
     {"Global", Key::kGlobal, true},
     {"MachineID", Key::kMachineId, true},
     {"MachineMetadata", Key::kMachineMetadata, true},
     {"MachineOf", Key::kMachineOf, true},
+    {"Priority", Key::kPriority, true},
     {"Replaces", Key::kReplaces, true},
+    {"ReserveCPU", Key::kReserveCpu, true},
+    {"ReserveMemory", Key::kReserveMemory, true},
+    {"SpreadOver", Key::kSpreadOver, true},
+    {"Weight", Key::kWeight, true},
     {"X-Conflicts", Key::kConflicts, false},
     {"X-ConditionMachineID", Key::kMachineId, false},
     {"X-ConditionMachineBootID", Key::kMachineId, false},
@@ -55,132 +80,47 @@ std::string_view CurrentSpelling(Key key) {
   return {};
 }
 
-absl::Status Invalid(const UnitOption& option, std::string_view why) {
-  return absl::InvalidArgumentError(
-      fmt::format("[X-Fleet] {}={}: {}", option.name, Printable(option.value), why));
-}
-
-absl::StatusOr<bool> ParseBoolean(const UnitOption& option) {
-  const std::string text = absl::AsciiStrToLower(option.value);
-  for (const std::string_view word : {"true", "yes", "1", "on", "t", "y"}) {
-    if (text == word) return true;
-  }
-  for (const std::string_view word : {"false", "no", "0", "off", "f", "n", ""}) {
-    if (text == word) return false;
-  }
-  return Invalid(option, "not a boolean; write true or false");
-}
-
-// What the words of a value are: in names and globs a backslash is a character of theirs, and in
-// globs what a specifier stands for matches itself only.
-enum class WordsAre { kText, kNames, kGlobs };
-
-absl::StatusOr<std::vector<std::string>> ReadWords(const UnitOption& option, const UnitName& name,
-                                                   WordsAre kind) {
-  auto words =
-      SplitQuoted(option.value, kind == WordsAre::kText ? Escapes::kExpand : Escapes::kKeep);
-  if (!words.ok()) return Invalid(option, MessageOf(words.status()));
-  for (std::string& word : *words) {
-    auto expanded = kind == WordsAre::kGlobs ? ExpandSpecifiersInGlob(word, name)
-                                             : ExpandSpecifiers(word, name);
-    if (!expanded.ok()) return Invalid(option, MessageOf(expanded.status()));
-    word = *std::move(expanded);
-  }
-  return words;
-}
-
-absl::StatusOr<std::vector<std::string>> ReadGlobs(const UnitOption& option, const UnitName& name) {
-  ASSIGN_OR_RETURN(std::vector<std::string> globs, ReadWords(option, name, WordsAre::kGlobs));
-  for (const std::string& glob : globs) {
-    const absl::Status status = CheckGlob(glob);
-    if (!status.ok()) return Invalid(option, MessageOf(status));
-  }
-  return globs;
-}
-
-absl::StatusOr<std::vector<std::string>> ReadUnits(const UnitOption& option, const UnitName& name) {
-  ASSIGN_OR_RETURN(std::vector<std::string> units, ReadWords(option, name, WordsAre::kNames));
-  for (const std::string& unit : units) {
-    const auto parsed = UnitName::Parse(unit);
-    if (!parsed.ok()) {
-      std::string why = MessageOf(parsed.status());
-      if (UnitName::Parse(WithDefaultSuffix(unit)).ok()) {
-        why += fmt::format("; did you mean {}?", WithDefaultSuffix(unit));
-      }
-      return Invalid(option, why);
-    }
-    if (parsed->is_template()) {
-      return Invalid(
-          option,
-          fmt::format("{} is a template, which runs nowhere; name one of its instances", unit));
-    }
-  }
-  return units;
-}
-
-// One pair a line may contain blanks in its value; several have to be quoted.
-absl::StatusOr<std::vector<std::string>> ReadPairs(const UnitOption& option, const UnitName& name) {
-  if (option.value.find_first_of("\"'") != std::string::npos) {
-    return ReadWords(option, name, WordsAre::kText);
-  }
-  auto expanded = ExpandSpecifiers(option.value, name);
-  if (!expanded.ok()) return Invalid(option, MessageOf(expanded.status()));
-  const size_t blank = option.value.find_first_of(" \t", option.value.find('='));
-  if (blank != std::string::npos && option.value.find('=', blank) != std::string::npos) {
-    return Invalid(option,
-                   "several pairs on one line have to be quoted, each one, like "
-                   "\"zone=a\" \"disk=ssd\"");
-  }
-  return std::vector<std::string>{*std::move(expanded)};
-}
-
-using Metadata = std::map<std::string, std::set<std::string>>;
-
-absl::StatusOr<Metadata> ReadMetadata(const UnitOption& option, const UnitName& name) {
-  ASSIGN_OR_RETURN(std::vector<std::string> pairs, ReadPairs(option, name));
-  Metadata metadata;
-  for (const std::string_view pair : pairs) {
-    const size_t equals = pair.find('=');
-    if (equals == std::string_view::npos) {
-      return Invalid(option, fmt::format("\"{}\" is not of the form key=value", pair));
-    }
-    const std::string_view key = Strip(pair.substr(0, equals));
-    const std::string_view value = Strip(pair.substr(equals + 1));
-    if (key.empty() || value.empty()) {
-      return Invalid(option, fmt::format("\"{}\" has no {}; write key=value", pair,
-                                         key.empty() ? "key" : "value"));
-    }
-    metadata[std::string(key)].emplace(value);
-  }
-  return metadata;
-}
-
-std::vector<std::string> Union(std::vector<std::string> values,
-                               const std::vector<std::string>& more) {
+// A list after one more assignment to its key. An empty one resets those before it.
+template <typename T>
+std::vector<T> Assigned(std::vector<T> values, bool reset, const std::vector<T>& more) {
+  if (reset) values.clear();
   values.insert(values.end(), more.begin(), more.end());
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
 }
 
-// The requirements after one more assignment. An empty one resets those before it.
+// The requirements after one more assignment. Of a key with one value the last one counts.
 absl::StatusOr<Requirements> With(Requirements requirements, Key key, const UnitOption& option,
                                   const UnitName& name) {
+  const Requirements defaults;
   const bool reset = option.value.empty();
   switch (key) {
     case Key::kConflicts: {
-      ASSIGN_OR_RETURN(const std::vector<std::string> globs, ReadGlobs(option, name));
-      requirements.conflicts = reset ? globs : Union(std::move(requirements.conflicts), globs);
+      ASSIGN_OR_RETURN(const auto globs, ReadGlobs(option, name));
+      requirements.conflicts = Assigned(std::move(requirements.conflicts), reset, globs);
+      break;
+    }
+    case Key::kConflictsWithin: {
+      ASSIGN_OR_RETURN(const auto globs, ReadGlobsWithin(option, name));
+      requirements.conflicts_within =
+          Assigned(std::move(requirements.conflicts_within), reset, globs);
       break;
     }
     case Key::kReplaces: {
-      ASSIGN_OR_RETURN(const std::vector<std::string> globs, ReadGlobs(option, name));
-      requirements.replaces = reset ? globs : Union(std::move(requirements.replaces), globs);
+      ASSIGN_OR_RETURN(const auto globs, ReadGlobs(option, name));
+      requirements.replaces = Assigned(std::move(requirements.replaces), reset, globs);
       break;
     }
     case Key::kMachineOf: {
-      ASSIGN_OR_RETURN(const std::vector<std::string> units, ReadUnits(option, name));
-      requirements.machine_of = reset ? units : Union(std::move(requirements.machine_of), units);
+      ASSIGN_OR_RETURN(const auto units, ReadUnits(option, name));
+      requirements.machine_of = Assigned(std::move(requirements.machine_of), reset, units);
+      break;
+    }
+    case Key::kCollocateWithin: {
+      ASSIGN_OR_RETURN(const auto units, ReadUnitsWithin(option, name));
+      requirements.collocate_within =
+          Assigned(std::move(requirements.collocate_within), reset, units);
       break;
     }
     case Key::kMachineMetadata: {
@@ -188,20 +128,44 @@ absl::StatusOr<Requirements> With(Requirements requirements, Key key, const Unit
         requirements.metadata.clear();
         break;
       }
-      ASSIGN_OR_RETURN(const Metadata metadata, ReadMetadata(option, name));
+      ASSIGN_OR_RETURN(const auto metadata, ReadMetadata(option, name));
       for (const auto& [one, values] : metadata) {
         requirements.metadata[one].insert(values.begin(), values.end());
       }
       break;
     }
     case Key::kMachineId: {
-      ASSIGN_OR_RETURN(std::vector<std::string> words, ReadWords(option, name, WordsAre::kText));
-      if (words.size() > 1) return Invalid(option, "more than one machine id");
-      requirements.machine_id = words.empty() ? "" : std::move(words[0]);
+      ASSIGN_OR_RETURN(requirements.machine_id, ReadMachineId(option, name));
+      break;
+    }
+    case Key::kSpreadOver: {
+      ASSIGN_OR_RETURN(requirements.spread_over, ReadMetadataKey(option, name));
       break;
     }
     case Key::kGlobal: {
-      ASSIGN_OR_RETURN(requirements.global, ParseBoolean(option));
+      ASSIGN_OR_RETURN(requirements.global, ReadBoolean(option));
+      break;
+    }
+    case Key::kReserveCpu: {
+      ASSIGN_OR_RETURN(requirements.reserve_milli_cores,
+                       reset ? defaults.reserve_milli_cores : ReadMilliCores(option));
+      break;
+    }
+    case Key::kReserveMemory: {
+      ASSIGN_OR_RETURN(requirements.reserve_memory,
+                       reset ? defaults.reserve_memory : ReadBytes(option));
+      break;
+    }
+    case Key::kWeight: {
+      ASSIGN_OR_RETURN(requirements.weight,
+                       reset ? defaults.weight : ReadInteger(option, 1, kMaxWeight));
+      break;
+    }
+    case Key::kPriority: {
+      constexpr auto kLimits = std::numeric_limits<int32_t>();
+      ASSIGN_OR_RETURN(
+          requirements.priority,
+          reset ? defaults.priority : ReadInteger(option, kLimits.min(), kLimits.max()));
       break;
     }
   }
@@ -217,6 +181,9 @@ absl::Status CheckTogether(const Requirements& requirements) {
     if (!requirements.machine_id.empty()) return exclude("Global", "MachineID");
     if (!requirements.machine_of.empty()) return exclude("Global", "MachineOf");
     if (!requirements.replaces.empty()) return exclude("Global", "Replaces");
+    if (!requirements.conflicts_within.empty()) return exclude("Global", "ConflictsWithin");
+    if (!requirements.collocate_within.empty()) return exclude("Global", "CollocateWithin");
+    if (!requirements.spread_over.empty()) return exclude("Global", "SpreadOver");
   }
   if (!requirements.replaces.empty() && !requirements.conflicts.empty()) {
     return exclude("Replaces", "Conflicts");

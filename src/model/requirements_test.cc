@@ -6,7 +6,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model/machine_of.h"
 
 namespace fleet {
 namespace {
@@ -151,9 +150,177 @@ TEST(Requirements, RefuseKeysThatExcludeEachOther) {
   EXPECT_THAT(WhyInvalid("Global=true\nMachineID=a"), HasSubstr("Global= and MachineID="));
   EXPECT_THAT(WhyInvalid("Global=true\nMachineOf=a.service"), HasSubstr("Global= and MachineOf="));
   EXPECT_THAT(WhyInvalid("Global=true\nReplaces=a"), HasSubstr("Global= and Replaces="));
+  EXPECT_THAT(WhyInvalid("Global=true\nConflictsWithin=zone=a"),
+              HasSubstr("Global= and ConflictsWithin="));
+  EXPECT_THAT(WhyInvalid("Global=true\nCollocateWithin=zone=a.service"),
+              HasSubstr("Global= and CollocateWithin="));
+  EXPECT_THAT(WhyInvalid("Global=true\nSpreadOver=zone"), HasSubstr("Global= and SpreadOver="));
   EXPECT_THAT(WhyInvalid("Replaces=a\nConflicts=b"), HasSubstr("Replaces= and Conflicts="));
-  EXPECT_EQ(WhyInvalid("Global=true\nMachineMetadata=a=b\nConflicts=b"), "valid");
+  EXPECT_EQ(WhyInvalid("Global=true\nMachineMetadata=a=b\nConflicts=b\nReserveCPU=1\n"
+                       "ReserveMemory=1G\nWeight=2\nPriority=3"),
+            "valid");
+  EXPECT_EQ(WhyInvalid("Global=true\nSpreadOver=zone\nSpreadOver="), "valid");
   EXPECT_EQ(WhyInvalid("Global=false\nMachineID=a"), "valid");
+}
+
+TEST(Requirements, ReadConflictsWithinAKey) {
+  EXPECT_THAT(Read("ConflictsWithin=zone=db*.service region=b?.service").conflicts_within,
+              ElementsAre(Within{"region", "b?.service"}, Within{"zone", "db*.service"}));
+  EXPECT_THAT(Read("ConflictsWithin=zone=b\nConflictsWithin=zone=a zone=b").conflicts_within,
+              ElementsAre(Within{"zone", "a"}, Within{"zone", "b"}));
+  EXPECT_THAT(Read("ConflictsWithin=\"server room=db*\" 'zone =a=b'").conflicts_within,
+              ElementsAre(Within{"server room", "db*"}, Within{"zone", "a=b"}));
+  EXPECT_THAT(
+      Read("ConflictsWithin=zone=a\nConflictsWithin=\nConflictsWithin=rack=b").conflicts_within,
+      ElementsAre(Within{"rack", "b"}));
+  EXPECT_THAT(Read("ConflictsWithin=zone=a\nConflictsWithin=").conflicts_within, IsEmpty());
+}
+
+TEST(Requirements, ExpandSpecifiersInKeysAndGlobsOfConflictsWithin) {
+  EXPECT_THAT(Read("ConflictsWithin=%p-zone=%p@*.service").conflicts_within,
+              ElementsAre(Within{"web-zone", "web@*.service"}));
+  EXPECT_THAT(Read("ConflictsWithin=%p=%p*", "a\\x2db.service").conflicts_within,
+              ElementsAre(Within{"a\\x2db", "a\\\\x2db*"}));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=%H=a"), HasSubstr("ConflictsWithin=%H=a: "));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=zone=%H"), HasSubstr("%H depends on the machine"));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=%I=a", "web@a\\x3db.service"),
+              HasSubstr("the key \"a=b\" has a = in it"));
+}
+
+TEST(Requirements, RefuseConflictsWithinWithoutKeyOrGlob) {
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=db*.service"),
+              AllOf(HasSubstr("[X-Fleet] ConflictsWithin=db*.service: \"db*.service\" is not of "
+                              "the form KEY=GLOB"),
+                    HasSubstr("metadata key")));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=zone = db*"), HasSubstr("\"zone\" is not of the form"));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=zone=a b"), HasSubstr("\"b\" is not of the form"));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin==db*"), HasSubstr("\"=db*\" has no key"));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=' =db*'"), HasSubstr("has no key"));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=zone="), HasSubstr("\"zone=\" has no GLOB"));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=zone=a[b"),
+              HasSubstr("[X-Fleet] ConflictsWithin=zone=a[b: "));
+  EXPECT_THAT(WhyInvalid("ConflictsWithin=\"zone=a"), HasSubstr("not closed"));
+}
+
+TEST(Requirements, ReadCollocateWithinAKey) {
+  EXPECT_THAT(
+      Read("CollocateWithin=zone=%p-db@%i.service\nCollocateWithin=region=c.socket zone=a.service")
+          .collocate_within,
+      ElementsAre(Within{"region", "c.socket"}, Within{"zone", "a.service"},
+                  Within{"zone", "web-db@1.service"}));
+  EXPECT_THAT(Read("CollocateWithin=zone=d\\x2db.service").collocate_within,
+              ElementsAre(Within{"zone", "d\\x2db.service"}));
+  EXPECT_THAT(Read("CollocateWithin=zone=a.service\nCollocateWithin=").collocate_within, IsEmpty());
+}
+
+TEST(Requirements, RefuseCollocateWithinThatNamesNoUnit) {
+  EXPECT_THAT(WhyInvalid("CollocateWithin=zone=db"), HasSubstr("did you mean db.service?"));
+  EXPECT_THAT(WhyInvalid("CollocateWithin=zone=db@.service"), HasSubstr("is a template"));
+  EXPECT_THAT(WhyInvalid("CollocateWithin=zone=db*.service"), HasSubstr("'*' at position 3"));
+  EXPECT_THAT(WhyInvalid("CollocateWithin=db.service"), HasSubstr("is not of the form KEY=UNIT"));
+  EXPECT_THAT(WhyInvalid("CollocateWithin=zone="), HasSubstr("has no UNIT; write KEY=UNIT"));
+  EXPECT_THAT(WhyInvalid("CollocateWithin==db.service"), HasSubstr("has no key"));
+}
+
+TEST(Requirements, SpreadOverIsTheLastKeyThatWasNamed) {
+  EXPECT_EQ(Read("SpreadOver=zone").spread_over, "zone");
+  EXPECT_EQ(Read("SpreadOver=zone\nSpreadOver=region").spread_over, "region");
+  EXPECT_EQ(Read("SpreadOver=zone\nSpreadOver=").spread_over, "");
+  EXPECT_EQ(Read("SpreadOver=\"zone\"").spread_over, "zone");
+  EXPECT_EQ(Read("SpreadOver=%p-zone").spread_over, "web-zone");
+  for (const char* bad : {"zone region", "\"a zone\"", "zone=a", "\"\"", "="}) {
+    EXPECT_THAT(WhyInvalid(std::string("SpreadOver=") + bad), HasSubstr("name one metadata key"))
+        << bad;
+  }
+}
+
+TEST(Requirements, ReserveCpuInThousandthsOfACoreRoundedUp) {
+  const auto reserved = [](const std::string& amount) {
+    return Read("ReserveCPU=" + amount).reserve_milli_cores;
+  };
+  EXPECT_EQ(reserved("50%"), 500);
+  EXPECT_EQ(reserved("250%"), 2500);
+  EXPECT_EQ(reserved("2"), 2000);
+  EXPECT_EQ(reserved("0.5"), 500);
+  EXPECT_EQ(reserved("1.25"), 1250);
+  EXPECT_EQ(reserved("0.3331"), 334);
+  EXPECT_EQ(reserved("0.01%"), 1);
+  EXPECT_EQ(reserved("0"), 0);
+  EXPECT_EQ(reserved("1000000"), 1'000'000'000);
+  EXPECT_EQ(reserved("1\nReserveCPU=2"), 2000);
+  EXPECT_EQ(reserved("1\nReserveCPU="), 0);
+}
+
+TEST(Requirements, RefuseAnAmountOfCpuThatIsNone) {
+  EXPECT_EQ(WhyInvalid("ReserveCPU=abc"),
+            "[X-Fleet] ReserveCPU=abc: not an amount of CPU; write cores like 2 or 0.5, or percent "
+            "of one like 50%");
+  for (const char* bad : {"-1", "nan", "inf", "500m", "1 2", "%", "1e3", "%i"}) {
+    EXPECT_THAT(WhyInvalid(std::string("ReserveCPU=") + bad), HasSubstr("not an amount of CPU"))
+        << bad;
+  }
+  for (const char* bad : {"1000001", "1000000.0001", "100000001%", "99999999999999999999"}) {
+    EXPECT_THAT(WhyInvalid(std::string("ReserveCPU=") + bad), HasSubstr("more than 1000000 cores"))
+        << bad;
+  }
+}
+
+TEST(Requirements, ReserveMemoryInBytesRoundedUp) {
+  const auto reserved = [](const std::string& amount) {
+    return Read("ReserveMemory=" + amount).reserve_memory;
+  };
+  EXPECT_EQ(reserved("4096"), 4096);
+  EXPECT_EQ(reserved("64K"), 65536);
+  EXPECT_EQ(reserved("512M"), 512 << 20);
+  EXPECT_EQ(reserved("1.5G"), int64_t{3} << 29);
+  EXPECT_EQ(reserved("1024T"), int64_t{1} << 50);
+  EXPECT_EQ(reserved("0.1K"), 103);
+  EXPECT_EQ(reserved("0"), 0);
+  EXPECT_EQ(reserved("1G\nReserveMemory=1M"), 1 << 20);
+  EXPECT_EQ(reserved("1G\nReserveMemory="), 0);
+}
+
+TEST(Requirements, RefuseAnAmountOfMemoryThatIsNone) {
+  EXPECT_EQ(WhyInvalid("ReserveMemory=abc"),
+            "[X-Fleet] ReserveMemory=abc: not an amount of memory; write bytes, or a number with "
+            "K, M, G or T (base 1024) like 512M or 1.5G");
+  for (const char* bad : {"-1", "nan", "1KiB", "1k", "1 G", "50%", "G"}) {
+    EXPECT_THAT(WhyInvalid(std::string("ReserveMemory=") + bad), HasSubstr("not an amount of"))
+        << bad;
+  }
+  for (const char* bad : {"1024.0000000000001T", "1025T", "8388608T", "9223372036854775808"}) {
+    EXPECT_THAT(WhyInvalid(std::string("ReserveMemory=") + bad), HasSubstr("more than 1024T"))
+        << bad;
+  }
+}
+
+TEST(Requirements, OnlyThoseWithAnAmountReserve) {
+  EXPECT_FALSE(Read("Weight=5\nPriority=5\nReserveCPU=0\nReserveMemory=0").Reserves());
+  EXPECT_TRUE(Read("ReserveCPU=1%").Reserves());
+  EXPECT_TRUE(Read("ReserveMemory=1").Reserves());
+}
+
+TEST(Requirements, ReadWeightAndPriority) {
+  EXPECT_EQ(Read("").weight, 1);
+  EXPECT_EQ(Read("Weight=7").weight, 7);
+  EXPECT_EQ(Read("Weight=1000000").weight, 1000000);
+  EXPECT_EQ(Read("Weight=7\nWeight=").weight, 1);
+  EXPECT_EQ(Read("").priority, 0);
+  EXPECT_EQ(Read("Priority=-5").priority, -5);
+  EXPECT_EQ(Read("Priority=2147483647").priority, 2147483647);
+  EXPECT_EQ(Read("Priority=-2147483648").priority, -2147483648);
+  EXPECT_EQ(Read("Priority=9\nPriority=").priority, 0);
+  for (const char* bad : {"0", "-1", "1.5", "heavy", "1000001", "99999999999999999999", "1 2"}) {
+    EXPECT_THAT(
+        WhyInvalid(std::string("Weight=") + bad),
+        HasSubstr(std::string("Weight=") + bad + ": write a whole number from 1 to 1000000"))
+        << bad;
+  }
+  for (const char* bad : {"2147483648", "-2147483649", "high", "1.0"}) {
+    EXPECT_THAT(WhyInvalid(std::string("Priority=") + bad),
+                HasSubstr("a whole number from -2147483648 to 2147483647"))
+        << bad;
+  }
 }
 
 TEST(Requirements, IgnoreUnknownKeysOfAStoredUnit) {
@@ -233,11 +400,27 @@ TEST(CheckForSubmit, NamesTheNearestKey) {
               HasSubstr("did you mean \"MachineMetadata\"?"));
   EXPECT_THAT(WhyRefused("MachineMetaData=a=b"), HasSubstr("did you mean \"MachineMetadata\"?"));
   EXPECT_THAT(WhyRefused("X-ConditionMachineMeta=a=b"), HasSubstr("MachineMetadata"));
+  EXPECT_THAT(WhyRefused("ConflictWithin=a=b"), HasSubstr("did you mean \"ConflictsWithin\"?"));
+  EXPECT_THAT(WhyRefused("ColocateWithin=a=b"), HasSubstr("did you mean \"CollocateWithin\"?"));
+  EXPECT_THAT(WhyRefused("SpreadOut=a"), HasSubstr("did you mean \"SpreadOver\"?"));
+  EXPECT_THAT(WhyRefused("ReservedCPU=1"), HasSubstr("did you mean \"ReserveCPU\"?"));
+  EXPECT_THAT(WhyRefused("ReserveMem=1"), HasSubstr("did you mean \"ReserveMemory\"?"));
+  EXPECT_THAT(WhyRefused("weight=1"), HasSubstr("did you mean \"Weight\"?"));
+  EXPECT_THAT(WhyRefused("Prio=1"), HasSubstr("did you mean \"Priority\"?"));
+}
+
+TEST(CheckForSubmit, RefusesKeysOfThePlanThatAreNotThereYet) {
+  for (const char* key :
+       {"Reschedule", "OnIsolation", "Replicas", "HealthyAfter", "MaxUnavailable"}) {
+    EXPECT_THAT(WhyRefused(std::string(key) + "=1"), HasSubstr("unknown key")) << key;
+  }
 }
 
 TEST(CheckForSubmit, ListsTheKnownKeysWhenNoneIsNear) {
-  EXPECT_THAT(WhyRefused("Foo=a"), HasSubstr("known keys are Conflicts, Global, MachineID, "
-                                             "MachineMetadata, MachineOf, Replaces."));
+  EXPECT_THAT(WhyRefused("Foo=a"),
+              HasSubstr("known keys are CollocateWithin, Conflicts, ConflictsWithin, Global, "
+                        "MachineID, MachineMetadata, MachineOf, Priority, Replaces, ReserveCPU, "
+                        "ReserveMemory, SpreadOver, Weight."));
 }
 
 TEST(CheckForSubmit, LetsUnknownKeysPassWhenForcedButNothingElse) {
@@ -255,38 +438,6 @@ TEST(CheckForSubmit, NoticesASectionInTheWrongCase) {
   EXPECT_THAT(std::string(CheckForSubmit(*file, Name("a.service"), false).message()),
               HasSubstr("did you mean [X-Fleet]?"));
   EXPECT_TRUE(CheckForSubmit(*file, Name("a.service"), true).ok());
-}
-
-absl::Status CheckCycle(const std::map<std::string, std::vector<std::string>>& follows,
-                        const std::string& unit) {
-  return CheckMachineOfCycle(unit, follows.at(unit), [&](const std::string& other) {
-    auto found = follows.find(other);
-    return found == follows.end() ? std::vector<std::string>{} : found->second;
-  });
-}
-
-TEST(CheckMachineOfCycle, AllowsChainsDiamondsAndUnknownUnits) {
-  EXPECT_TRUE(CheckCycle({{"a", {"b", "c"}}, {"b", {"d"}}, {"c", {"d"}}, {"d", {"e"}}}, "a").ok());
-}
-
-TEST(CheckMachineOfCycle, PrintsTheCircle) {
-  const absl::Status status = CheckCycle({{"a", {"x", "b"}}, {"b", {"c"}}, {"c", {"a"}}}, "a");
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("in a circle: a -> b -> c -> a"));
-  EXPECT_THAT(std::string(CheckCycle({{"a", {"a"}}}, "a").message()), HasSubstr("a -> a"));
-}
-
-TEST(CheckMachineOfCycle, PrintsOnlyTheCircleWhenTheUnitIsNotPartOfIt) {
-  EXPECT_THAT(std::string(CheckCycle({{"a", {"b"}}, {"b", {"c"}}, {"c", {"b"}}}, "a").message()),
-              HasSubstr("circle: b -> c -> b"));
-}
-
-TEST(CheckMachineOfCycle, FollowsALongChain) {
-  std::map<std::string, std::vector<std::string>> follows;
-  for (int i = 0; i < 20000; ++i) follows[std::to_string(i)] = {std::to_string(i + 1)};
-  EXPECT_TRUE(CheckCycle(follows, "0").ok());
-  follows["20000"] = {"0"};
-  EXPECT_FALSE(CheckCycle(follows, "0").ok());
 }
 
 }  // namespace

@@ -52,6 +52,7 @@ std::string Encode(const UnitRecord& record) {
   message.set_starts(record.starts);
   message.set_refusal(record.refusal);
   message.set_nominated_machine(record.nominated_machine);
+  message.set_move_to(record.move_to);
   return Serialize(message, record.unknown);
 }
 
@@ -67,6 +68,7 @@ absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
                     .starts = message.starts(),
                     .refusal = message.refusal(),
                     .nominated_machine = message.nominated_machine(),
+                    .move_to = message.move_to(),
                     .unknown = UnknownFields(message)};
 }
 

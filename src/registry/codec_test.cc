@@ -14,7 +14,8 @@ TEST(Codec, EveryFieldOfAUnitSurvives) {
                           .restarts = 3,
                           .starts = 4,
                           .refusal = "no machine",
-                          .nominated_machine = "m"};
+                          .nominated_machine = "m",
+                          .move_to = "m2"};
   EXPECT_EQ(*DecodeUnit(Encode(record)), record);
 }
 

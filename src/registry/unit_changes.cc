@@ -9,7 +9,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "fmt/core.h"
-#include "model/machine_of.h"
+#include "model/following.h"
 #include "model/requirements.h"
 #include "registry/codec.h"
 
@@ -162,7 +162,7 @@ class Job : public std::enable_shared_from_this<Job> {
   }
 
   // What a unit follows, as far as it is known: the texts that this job stores count.
-  std::vector<std::string> Follows(const std::string& unit) const {
+  std::vector<Followed> Follows(const std::string& unit) const {
     const auto name = UnitName::Parse(unit);
     if (!name.ok()) return {};
     std::shared_ptr<const UnitFile> file;
@@ -172,16 +172,17 @@ class Job : public std::enable_shared_from_this<Job> {
       file = FileOf(known->value.content_hash);
     }
     if (!file || !file->HasSection("X-Fleet")) return {};
-    auto requirements = ParseRequirements(*file, *name);
-    return requirements.ok() ? std::move(requirements->machine_of) : std::vector<std::string>();
+    const auto requirements = ParseRequirements(*file, *name);
+    return requirements.ok() ? UnitsFollowed(*requirements) : std::vector<Followed>();
   }
 
   // Checks a text that `item` is about to store.
   absl::Status CheckStored(const Item& item, const UnitFile& file) const {
     ASSIGN_OR_RETURN(const Requirements requirements, ParseRequirements(file, *item.name));
-    if (requirements.machine_of.empty()) return absl::OkStatus();
-    return CheckMachineOfCycle(item.name->full(), requirements.machine_of,
-                               [this](const std::string& unit) { return Follows(unit); });
+    const std::vector<Followed> followed = UnitsFollowed(requirements);
+    if (followed.empty()) return absl::OkStatus();
+    return CheckFollowingEnds(item.name->full(), followed,
+                              [this](const std::string& unit) { return Follows(unit); });
   }
 
   Decision DecideNew(const Item& item) {
@@ -244,6 +245,7 @@ class Job : public std::enable_shared_from_this<Job> {
         // They judge another text.
         record.refusal.clear();
         record.nominated_machine.clear();
+        record.move_to.clear();
         decision.content = change.file;
       } else if (decision.result.differs && change.refuse_if_differs) {
         return Refuse(absl::AlreadyExistsError(fmt::format(

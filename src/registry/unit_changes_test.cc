@@ -325,6 +325,30 @@ TEST_F(UnitChanges, ACircleOfMachineOfIsRefusedAlsoWithinOneCall) {
   EXPECT_TRUE(absl::IsInvalidArgument(Apply({.name = "b.service", .file = b}).status));
 }
 
+TEST_F(UnitChanges, ACircleOverBothKeysThatFollowUnitsIsRefused) {
+  const auto a = File("[X-Fleet]\nCollocateWithin=zone=b.service\n[Service]\nExecStart=/b\n");
+  const auto b = File("[X-Fleet]\nMachineOf=c.service\n[Service]\nExecStart=/b\n");
+  const auto c = File("[X-Fleet]\nCollocateWithin=zone=a.service\n[Service]\nExecStart=/b\n");
+  EXPECT_TRUE(Apply({.name = "a.service", .file = a}).status.ok());
+  EXPECT_TRUE(Apply({.name = "b.service", .file = b}).status.ok());
+  const auto closes = Apply({.name = "c.service", .file = c});
+  EXPECT_TRUE(absl::IsInvalidArgument(closes.status)) << closes.status;
+  EXPECT_THAT(std::string(closes.status.message()),
+              HasSubstr("MachineOf= and CollocateWithin= lead in a circle: c.service -> a.service "
+                        "-> b.service -> c.service"));
+  EXPECT_FALSE(Exists("c.service"));
+}
+
+TEST_F(UnitChanges, AUnitThatCollocatesWithItselfIsRefusedAlsoAsANewText) {
+  const auto self = File("[X-Fleet]\nCollocateWithin=zone=%n\n[Service]\nExecStart=/b\n");
+  EXPECT_TRUE(absl::IsInvalidArgument(Apply({.name = "a.service", .file = self}).status));
+  Apply({.name = "a.service", .file = Sleeper()});
+  const auto changed = Apply({.name = "a.service", .file = self, .replace = true});
+  EXPECT_THAT(std::string(changed.status.message()),
+              HasSubstr("CollocateWithin= leads in a circle: a.service -> a.service"));
+  EXPECT_EQ(TextOf("a.service"), Sleeper()->text());
+}
+
 TEST_F(UnitChanges, SeveralChangesOfOneUnitFollowEachOther) {
   const auto results = Apply({{.name = "a.service", .file = Sleeper()},
                               {.name = "a.service", .desired = DesiredState::kLaunched},

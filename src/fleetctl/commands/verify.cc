@@ -24,7 +24,7 @@ int RunVerify(Session& session) {
       const auto requirements =
           CheckUnit(file.name, *content, path, session.flags().On("force"), session.err());
       file.status = requirements.status();
-      if (requirements.ok()) follows[file.name] = requirements->machine_of;
+      if (requirements.ok()) follows[file.name] = UnitsFollowed(*requirements);
     }
     files.push_back(std::move(file));
   }
