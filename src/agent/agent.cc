@@ -96,12 +96,6 @@ void Agent::ReadReported() {
       });
 }
 
-void Agent::SetMetadata(std::map<std::string, std::string> metadata) {
-  MachineRecord record = membership_.record();
-  record.metadata = std::move(metadata);
-  membership_.Update(std::move(record), nullptr);
-}
-
 void Agent::Leave(absl::AnyInvocable<void()> done) {
   on_left_ = std::move(done);
   MachineRecord record = membership_.record();

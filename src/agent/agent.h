@@ -46,8 +46,9 @@ class Agent final : private host::Systemd::Listener, private registry::Follower:
   void OnLease(store::LeaseId lease);
   void OnLeaseLost();
 
-  // New metadata and endpoints, after the configuration was read again.
-  void SetMetadata(std::map<std::string, std::string> metadata);
+  // This machine's record, and another one for it, after the configuration was read again.
+  const MachineRecord& record() const { return membership_.record(); }
+  void SetRecord(MachineRecord record) { membership_.Update(std::move(record), nullptr); }
 
   // Stops and removes all units here and reports that; then calls `done`. Also while the registry
   // cannot be reached: then nobody is told.

@@ -73,6 +73,8 @@ struct Config {
   absl::Duration leave_timeout = absl::Seconds(60);
   int64_t events_max = 10000;
   Budget disruption_budget;
+  int64_t capacity_cpu = 0;     // thousandths of a core; 0: what the machine reports
+  int64_t capacity_memory = 0;  // bytes; 0: what the machine reports
   int64_t reserved_cpu = 0;     // thousandths of a core
   int64_t reserved_memory = 0;  // bytes
   Placement placement = Placement::kSpread;

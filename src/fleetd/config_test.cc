@@ -59,6 +59,8 @@ TEST(Config, HasTheDocumentedDefaults) {
   EXPECT_EQ(config.events_max, 10000);
   EXPECT_EQ(config.disruption_budget, (Budget{1, false}));
   EXPECT_EQ(config.reboot_slots, 1);
+  EXPECT_EQ(config.capacity_cpu, 0);
+  EXPECT_EQ(config.capacity_memory, 0);
 }
 
 TEST(Config, ReadsAFileOfFleet1) {
@@ -163,6 +165,8 @@ TEST(Config, AServerGetsItsPort) {
 TEST(Config, ReadsOurTypes) {
   const Config config = Parse(R"(
 disruption_budget=25%
+capacity_cpu=350%
+capacity_memory=16G
 reserved_cpu=50%
 reserved_memory=1.5G
 placement=pack
@@ -171,6 +175,8 @@ drift=restore
 mass_loss_hold=1m30s
 )");
   EXPECT_EQ(config.disruption_budget, (Budget{25, true}));
+  EXPECT_EQ(config.capacity_cpu, 3500);
+  EXPECT_EQ(config.capacity_memory, int64_t{16} << 30);
   EXPECT_EQ(config.reserved_cpu, 500);
   EXPECT_EQ(config.reserved_memory, int64_t{3} << 29);
   EXPECT_EQ(config.placement, Placement::kPack);
@@ -189,6 +195,7 @@ TEST(Config, RefusesValuesOfTheWrongKind) {
         "metadata=a=1,a=2",        "public_ip=10.0.0.1:80",  "public_ip=$public_ipv4",
         "disruption_budget=0",     "disruption_budget=101%", "disruption_budget=x",
         "reserved_cpu=-1",         "reserved_cpu=x",         "reserved_memory=lots",
+        "capacity_cpu=-1",         "capacity_cpu=1000001",   "capacity_memory=8388608T",
         "placement=Spread",        "rebalance=on",           "drift=fix",
         "reboot_slots=0",          "events_max=0",           "mass_loss_hold=-5s"}) {
     const std::string key(absl::string_view(line).substr(0, absl::string_view(line).find('=')));
@@ -299,6 +306,8 @@ etcd_request_timeout=0.25
 metadata="region=us east,az=1"
 listen=["127.0.0.1:80","[::1]:81"]
 agent_ttl=2.5s
+capacity_cpu=1.125
+capacity_memory=3G
 reserved_cpu=0.25
 reserved_memory=1536M
 disruption_budget=30%
@@ -356,7 +365,9 @@ TEST(Config, TheShippedFileShowsEveryKeyAndIsAccepted) {
 
 TEST(Config, TellsWhatOnlyARestartChanges) {
   const Config running = Parse("metadata=a=1\nverbosity=0\nagent_ttl=10s");
-  const Config reread = Parse("metadata=a=2\nverbosity=1\nagent_ttl=20s\ndisable_watches=true");
+  const Config reread = Parse(
+      "metadata=a=2\nverbosity=1\nagent_ttl=20s\ndisable_watches=true\ncapacity_cpu=1\n"
+      "capacity_memory=1G\nreserved_cpu=50%\nreserved_memory=1M");
   EXPECT_THAT(KeysThatNeedARestart(running, reread), ElementsAre("agent_ttl", "engine_ttl"));
 }
 

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <cmath>
 #include <initializer_list>
 #include <limits>
 #include <map>
@@ -18,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/amount.h"
 #include "base/duration.h"
 #include "base/status.h"
 #include "fleetd/config_syntax.h"
@@ -271,13 +271,11 @@ Type<int64_t> Cpu() {
   return OneText<int64_t>(
       "cores, or percent of one",
       [](const std::string& text) -> absl::StatusOr<int64_t> {
-        absl::string_view number = text;
-        const double unit = absl::ConsumeSuffix(&number, "%") ? 10 : 1000;
-        double value = 0;
-        if (!absl::SimpleAtod(number, &value) || !(value >= 0 && value <= 1e6)) {
+        const absl::StatusOr<int64_t> milli_cores = ParseMilliCores(text);
+        if (!milli_cores.ok()) {
           return Refuse(text, "is neither a number of cores such as 0.5 nor a share such as 50%");
         }
-        return std::llround(value * unit);
+        return *milli_cores;
       },
       [](const int64_t& milli_cores) {
         return fmt::format("{}", static_cast<double>(milli_cores) / 1000);

@@ -3,7 +3,10 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "fmt/core.h"
 
@@ -17,6 +20,11 @@ std::string OwnUserName() {
   return entry == nullptr ? std::to_string(uid) : entry->pw_name;
 }
 
+// What units may reserve; a capacity that is not configured is the one that was found.
+int64_t Allocatable(int64_t configured, int64_t found, int64_t reserved) {
+  return std::max<int64_t>(0, (configured > 0 ? configured : found) - reserved);
+}
+
 }  // namespace
 
 MachineRecord MakeMachineRecord(const Config& config, const host::MachineFacts& facts,
@@ -24,9 +32,6 @@ MachineRecord MakeMachineRecord(const Config& config, const host::MachineFacts& 
   MachineRecord record;
   record.address = config.public_ip.empty() ? facts.default_address : config.public_ip;
   record.hostname = facts.hostname;
-  record.metadata = config.metadata;
-  record.milli_cores = facts.milli_cores;
-  record.memory_bytes = facts.memory_bytes;
   record.version = FLEET_VERSION;
   record.boot_id = facts.boot_id;
   record.token = token;
@@ -38,6 +43,15 @@ MachineRecord MakeMachineRecord(const Config& config, const host::MachineFacts& 
     record.api_endpoints.push_back(fmt::format(
         "{}://{}", config.listen_certfile.empty() ? "http" : "https", ToString(published)));
   }
+  return Reconfigured(std::move(record), config, facts);
+}
+
+MachineRecord Reconfigured(MachineRecord record, const Config& config,
+                           const host::MachineFacts& facts) {
+  record.metadata = config.metadata;
+  record.milli_cores = Allocatable(config.capacity_cpu, facts.milli_cores, config.reserved_cpu);
+  record.memory_bytes =
+      Allocatable(config.capacity_memory, facts.memory_bytes, config.reserved_memory);
   return record;
 }
 

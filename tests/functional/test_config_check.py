@@ -64,6 +64,8 @@ KEYS = {
     "leave_timeout": ("2m", "2m"),
     "events_max": ("100", "100"),
     "disruption_budget": ("25%", "25%"),
+    "capacity_cpu": ("350%", "3.5"),
+    "capacity_memory": ("2.5G", "2560M"),
     "reserved_cpu": ("50%", "0.5"),
     "reserved_memory": ("1536K", "1536K"),
     "placement": ("pack", "pack"),
@@ -98,7 +100,8 @@ def test_the_defaults_are_those_that_are_documented(check):
         "state_directory": "/var/lib/fleet/", "mass_loss_hold": "1m",
         "isolation_stop_timeout": "5s", "leave_timeout": "1m", "events_max": "10000",
         "disruption_budget": "1", "placement": "spread", "rebalance": "off", "drift": "report",
-        "reboot_slots": "1", "listen": "", "listen_insecure": "false", "disable_engine": "false"}
+        "reboot_slots": "1", "capacity_cpu": "0", "capacity_memory": "0",
+        "reserved_cpu": "0", "reserved_memory": "0", "listen": "", "listen_insecure": "false", "disable_engine": "false"}
     assert {key: done.shown[key] for key in documented} == documented
 
 
@@ -156,6 +159,8 @@ FORMS = [
     ('listen=["[::1]:49153"]', '["[::1]:49153"]'),
     ("reserved_cpu=0.5", "0.5"),
     ("reserved_memory=1G", "1G"),
+    ("capacity_cpu=2", "2"),
+    ("capacity_memory=1T", "1T"),
     ("disruption_budget=2", "2"),
 ]
 
@@ -250,6 +255,7 @@ MISTAKES = [
     ("disruption_budget=0", ["disruption_budget"]),
     ("placement=random", ["placement", "spread", "pack"]),
     ("reserved_memory=much", ["reserved_memory"]),
+    ("capacity_cpu=many", ["capacity_cpu"]),
     ("just words", []),
     ("[section]", ["section"]),
     ("=value", []),
