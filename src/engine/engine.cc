@@ -38,7 +38,7 @@ Engine::Engine(store::Store* store, Executor* executor, const registry::Keys& ke
       executor_(executor),
       keys_(keys),
       options_(std::move(options)),
-      reconciler_(options_.agent_ttl),
+      reconciler_(options_.settings),
       events_(keys, options_.events_max),
       leadership_(store, executor, keys, options_.machine_id,
                   [this](bool leads) { OnLeadershipChange(leads); }),
@@ -138,11 +138,7 @@ void Engine::ScheduleTurn(absl::Duration delay) {
 void Engine::Turn() {
   if (!may_decide_) return;
   Decisions decisions = reconciler_.Decide(executor_->Now());
-  if (std::exchange(sweeping_, false) && !decisions.empty()) {
-    log::Error("the sweep found {} decisions that no event had caused, the first: {} of {}: {}",
-               decisions.size(), decisions[0].event.kind, decisions[0].unit,
-               decisions[0].event.reason);
-  }
+  if (std::exchange(sweeping_, false)) ReportFindings(decisions);
   for (Decisions& group :
        SplitIntoTransactions(keys_, std::move(decisions), EventLog::kOpsPerTxn)) {
     Commit(std::move(group));
@@ -151,14 +147,28 @@ void Engine::Turn() {
   if (next != absl::InfiniteFuture()) ScheduleTurn(next - executor_->Now());
 }
 
+// Only why a unit waits may have changed without an event: where others are is a part of it.
+void Engine::ReportFindings(const Decisions& decisions) {
+  for (const reconcile::Decision& decision : decisions) {
+    const EventEntry& event = decision.events[0];
+    if (event.kind == "refused") continue;
+    log::Error(
+        "the sweep found something that no event had caused, of {} decisions the first: "
+        "{} of {}: {}",
+        decisions.size(), event.kind, event.unit, event.reason);
+    return;
+  }
+}
+
 void Engine::Commit(Decisions decisions) {
   store::Txn txn = MakeTransaction(keys_, Fence{leadership_.revision()}, decisions);
   std::vector<EventEntry> entries;
   entries.reserve(decisions.size());
   for (const reconcile::Decision& decision : decisions) {
-    const EventEntry& event = decision.event;
-    log::Debug("engine: {} {} {}: {}", event.kind, event.unit, event.machine, event.reason);
-    entries.push_back(event);
+    for (const EventEntry& event : decision.events) {
+      log::Debug("engine: {} {} {}: {}", event.kind, event.unit, event.machine, event.reason);
+      entries.push_back(event);
+    }
   }
   events_.AddTo(txn, executor_->WallNow(), std::move(entries));
   store_->Commit(std::move(txn), [this, decisions = std::move(decisions),
@@ -180,7 +190,7 @@ void Engine::OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnRes
       return;
     }
     log::Warning("{} decisions were not stored, the first of {}: {}", decisions.size(),
-                 decisions[0].unit, result.status().ToString());
+                 decisions[0].units[0], result.status().ToString());
     executor_->PostAfter(kBackoff,
                          [this, decisions = std::move(decisions), alive = std::weak_ptr(alive_)] {
                            if (alive.expired()) return;

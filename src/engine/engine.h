@@ -17,6 +17,7 @@
 #include "model/cluster_view.h"
 #include "reconcile/content_collector.h"
 #include "reconcile/engine_reconciler.h"
+#include "reconcile/engine_settings.h"
 #include "registry/keys.h"
 #include "store/store.h"
 
@@ -24,7 +25,7 @@ namespace fleet::engine {
 
 struct EngineOptions {
   std::string machine_id;
-  absl::Duration agent_ttl = absl::Seconds(10);
+  reconcile::EngineSettings settings;
   absl::Duration sweep_interval = absl::Seconds(60);
   size_t events_max = 10000;
 };
@@ -56,6 +57,7 @@ class Engine {
   void ScheduleTurn(absl::Duration delay);
   void Turn();
   void Sweep();
+  static void ReportFindings(const Decisions& decisions);
   void CollectContents();
   void Commit(Decisions decisions);
   void CommitInHalves(Decisions decisions);

@@ -20,7 +20,7 @@ const registry::Keys kKeys("/fleet/");
 struct Node {
   Node(registry::testing::FakeStore* store, Executor* executor, const std::string& machine)
       : engine(store, executor, kKeys,
-               {.machine_id = machine, .agent_ttl = absl::Seconds(10), .events_max = 5}),
+               {.machine_id = machine, .settings = {.ttl = absl::Seconds(10)}, .events_max = 5}),
         mirror(store, executor, kKeys,
                [this](const ViewChange& change) { engine.OnViewChange(change); }) {
     mirror.Start();

@@ -12,7 +12,7 @@ const registry::Keys kKeys("/fleet/");
 reconcile::Decision Placement(const std::string& unit, const std::string& machine) {
   using reconcile::Guard;
   reconcile::Decision decision;
-  decision.unit = unit;
+  decision.units = {unit};
   decision.guards = {{Guard::Kind::kUnit, unit, "", 7},
                      {Guard::Kind::kMachine, "", machine, 3},
                      {Guard::Kind::kSettings, "", machine, 0}};
@@ -59,7 +59,7 @@ TEST(Transaction, ManyDecisionsAreSplitWithinTheStoresLimitAndKeepTheirOrder) {
     EXPECT_LE(txn.compares.size(), store::kMaxTxnSize);
     EXPECT_LE(txn.ops.size() + reserved, store::kMaxTxnSize);
     for (const auto& decision : group) {
-      EXPECT_EQ(decision.unit, "u" + std::to_string(next++) + ".service");
+      EXPECT_EQ(decision.units[0], "u" + std::to_string(next++) + ".service");
     }
   }
   EXPECT_EQ(next, 500);

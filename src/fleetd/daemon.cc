@@ -21,6 +21,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "fleetd/engine_settings.h"
 #include "fleetd/memory.h"
 #include "fleetd/record.h"
 #include "fleetd/signals.h"
@@ -210,7 +211,7 @@ absl::Status Daemon::Impl::Open() {
     engine_ = std::make_unique<engine::Engine>(
         engine_store_.get(), &engine_loop_, keys_,
         engine::EngineOptions{.machine_id = facts_.machine_id,
-                              .agent_ttl = config_.agent_ttl,
+                              .settings = EngineSettingsOf(config_),
                               .sweep_interval = config_.engine_reconcile_interval,
                               .events_max = static_cast<size_t>(config_.events_max)});
   }
@@ -240,7 +241,8 @@ absl::Status Daemon::Impl::OpenApi() {
                       .keys = keys_,
                       .version = FLEET_VERSION,
                       .token_limit = static_cast<size_t>(config_.token_limit),
-                      .unavailable_cause = [this] { return unavailable_cause_.Get(); }});
+                      .unavailable_cause = [this] { return unavailable_cause_.Get(); },
+                      .settings = EngineSettingsOf(config_)});
   return absl::OkStatus();
 }
 
@@ -469,10 +471,14 @@ void Daemon::Impl::Reload() {
     for (const std::string& key : KeysThatNeedARestart(config_, reread->config)) {
       log::Warning("{} has changed and takes effect when fleetd is restarted", key);
     }
-    config_.metadata = reread->config.metadata;
     config_.verbosity = reread->config.verbosity;
     log::SetLevel(config_.verbosity > 0 ? log::Level::kDebug : log::Level::kInfo);
-    agent_->SetMetadata(config_.metadata);
+    config_.metadata = reread->config.metadata;
+    config_.capacity_cpu = reread->config.capacity_cpu;
+    config_.capacity_memory = reread->config.capacity_memory;
+    config_.reserved_cpu = reread->config.reserved_cpu;
+    config_.reserved_memory = reread->config.reserved_memory;
+    agent_->SetRecord(Reconfigured(agent_->record(), config_, facts_));
     ReloadTls(reread->config);
   }
   host::NotifyReady(fmt::format("machine {}", facts_.machine_id));

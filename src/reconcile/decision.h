@@ -1,7 +1,8 @@
 #pragma once
 
-// What the engine decides about one unit: writes that belong together, the facts they rest on, and
-// the event that says why. The engine's shell turns decisions into fenced transactions.
+// What the engine decides, about one unit or several at once: writes that belong together, the
+// facts they rest on, and the events that say why. The engine's shell turns decisions into fenced
+// transactions; one decision is never divided.
 
 #include <cstdint>
 #include <string>
@@ -50,11 +51,10 @@ using Write = std::variant<PutAssignment, DeleteAssignment, PutUnit>;
 
 struct Decision {
   uint64_t id = 0;
-  std::string unit;
-  std::string other_unit;  // that it writes too, as when one takes the other's machine; or empty
-  std::vector<Guard> guards;
+  std::vector<std::string> units;  // that it writes, each once, never empty
+  std::vector<Guard> guards;       // each once
   std::vector<Write> writes;
-  EventEntry event;
+  std::vector<EventEntry> events;  // never empty
 };
 
 }  // namespace fleet::reconcile

@@ -1,12 +1,13 @@
 #include "reconcile/engine_reconciler.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace fleet::reconcile {
 
-EngineReconciler::EngineReconciler(absl::Duration ttl)
-    : ttl_(ttl), view_(std::make_shared<const ClusterView>()) {}
+EngineReconciler::EngineReconciler(EngineSettings settings)
+    : settings_(settings),
+      view_(std::make_shared<const ClusterView>()),
+      occupancy_(settings.placement) {}
 
 void EngineReconciler::Apply(const ViewChange& change) {
   const ClusterViewPtr before = std::exchange(view_, change.view);
@@ -25,7 +26,7 @@ void EngineReconciler::Apply(const ViewChange& change) {
 }
 
 void EngineReconciler::ApplyReset() {
-  for (const auto& [machine, record] : view_->machines) MarkMachine(machine);
+  for (const auto& [machine, record] : view_->machines) SyncMachine(machine);
   for (const auto& [unit, record] : view_->units) MarkUnit(unit);
   for (const auto& [place, assignment] : view_->assignments) MarkUnit(place.unit);
   for (const auto& [place, state] : view_->states) MarkUnit(place.unit);
@@ -49,37 +50,113 @@ void EngineReconciler::ApplyOne(const Change& change) {
   }
 }
 
-void EngineReconciler::MarkMachine(const std::string& machine) {
-  if (view_->machines.Find(machine) != nullptr) seen_machines_.insert(machine);
+void EngineReconciler::SyncMachine(const std::string& machine) {
+  const auto* record = view_->machines.Find(machine);
+  if (record != nullptr) seen_machines_.insert(machine);
+  const bool is_open = record != nullptr && !record->value.leaving;
+  if (is_open != open_machines_.contains(machine)) {
+    machines_changed_ = true;
+    machine_came_ = machine_came_ || is_open;
+    if (is_open) {
+      open_machines_.insert(machine);
+    } else {
+      open_machines_.erase(machine);
+    }
+  }
   occupancy_.SyncMachine(*view_, machine);
-  const auto& units = occupancy_.UnitsOn(machine);
-  dirty_.insert(units.begin(), units.end());
-  dirty_.insert(occupancy_.globals().begin(), occupancy_.globals().end());
-  dirty_.insert(waiting_.begin(), waiting_.end());
+}
+
+void EngineReconciler::MarkMachine(const std::string& machine) {
+  SyncMachine(machine);
+  for (const std::string& unit : occupancy_.UnitsOn(machine)) {
+    MarkUnit(unit);  // what it is counted as follows from which of its machines are there
+    MarkAllDirty(occupancy_.FollowersOf(unit));  // elsewhere in the machine's zone
+  }
+  MarkAllDirty(occupancy_.globals());
+  MarkAllDirty(waiting_);
+  MarkAllDirty(queued_movers_);
 }
 
 void EngineReconciler::MarkUnit(const std::string& unit) {
-  dirty_.insert(unit);
+  MarkDirty(unit);
   if (!in_flight_.contains(unit)) SyncUnit(unit);
 }
 
 void EngineReconciler::SyncUnit(const std::string& unit) {
-  if (occupancy_.SyncUnit(*view_, unit)) dirty_.insert(waiting_.begin(), waiting_.end());
-  const auto& followers = occupancy_.FollowersOf(unit);
-  dirty_.insert(followers.begin(), followers.end());
-  dirty_.insert(held_back_.begin(), held_back_.end());
+  const auto before = occupancy_.LastRequirementsOf(unit);
+  MarkThoseThatWaitWith(unit);
+  if (occupancy_.SyncUnit(*view_, unit)) MarkAllDirty(waiting_);
+  if (!waiting_.empty() && (before != occupancy_.LastRequirementsOf(unit) || !IsWanted(unit))) {
+    MarkThoseThatWaitWith(unit);  // by its old text, and by the new one
+    // What it followed may be pushed out now.
+    if (before != nullptr && Follows(*before)) {
+      for (const auto& [key, other] : by_priority_) MarkDirty(other);
+    }
+  }
+  SyncMover(unit);
+  MarkAllDirty(occupancy_.FollowersOf(unit));
+  MarkAllDirty(held_back_);
+}
+
+// Units that have to share a machine are refused together: what happens to one concerns all.
+void EngineReconciler::MarkThoseThatWaitWith(const std::string& unit) {
+  if (waiting_.empty()) return;
+  std::vector<std::string> next = {unit};
+  absl::flat_hash_set<std::string> seen = {unit};
+  const auto visit = [&](const std::string& name) {
+    if (!waiting_.contains(name) || !seen.insert(name).second) return;
+    MarkDirty(name);
+    next.push_back(name);
+  };
+  while (!next.empty()) {
+    const std::string current = std::move(next.back());
+    next.pop_back();
+    for (const std::string& follower : occupancy_.FollowersOf(current)) visit(follower);
+    const auto requirements = occupancy_.LastRequirementsOf(current);
+    if (requirements == nullptr) continue;
+    for (const std::string& followed : requirements->machine_of) visit(followed);
+  }
+}
+
+// A unit that has come to a machine can be pushed out again.
+void EngineReconciler::MarkThoseThatCouldPushOut(const std::string& unit) {
+  const auto requirements = occupancy_.LastRequirementsOf(unit);
+  if (requirements == nullptr || !requirements->Reserves()) return;
+  for (const auto& [key, waiting] : by_priority_) {
+    if (~key <= requirements->priority) return;
+    MarkDirty(waiting);
+  }
+}
+
+void EngineReconciler::ForgetWaiting(const std::string& unit) {
+  waiting_.erase(unit);
+  const auto it = waiting_for_room_.find(unit);
+  if (it == waiting_for_room_.end()) return;
+  by_priority_.erase({it->second, unit});
+  waiting_for_room_.erase(it);
+}
+
+void EngineReconciler::MarkDirty(const std::string& unit) {
+  if (!dirty_.insert(unit).second || !deciding_) return;
+  queue_.emplace(~occupancy_.PriorityOf(unit), unit);
 }
 
 void EngineReconciler::LandInFlight() {
-  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
-    if (!it->second.undecided.empty() || it->second.until_revision > view_->revision) {
-      ++it;
-      continue;
-    }
-    const std::string unit = it->first;
-    it = in_flight_.erase(it);
-    MarkUnit(unit);
+  while (!landing_.empty() && landing_.begin()->first <= view_->revision) {
+    Land(landing_.extract(landing_.begin()).value().second);
   }
+}
+
+void EngineReconciler::Land(const std::string& unit) {
+  const auto it = in_flight_.find(unit);
+  // Something else may have been decided about it meanwhile.
+  if (it == in_flight_.end() || !it->second.undecided.empty() ||
+      it->second.until_revision > view_->revision) {
+    return;
+  }
+  in_flight_.erase(it);
+  MarkUnit(unit);
+  MarkThoseThatCouldPushOut(unit);
 }
 
 void EngineReconciler::OnCommitted(uint64_t decision, int64_t revision) {
@@ -98,21 +175,27 @@ void EngineReconciler::Resolve(uint64_t decision, int64_t until_revision) {
   for (const std::string& unit : node.mapped()) {
     const auto it = in_flight_.find(unit);
     if (it == in_flight_.end()) continue;
-    it->second.undecided.erase(decision);
-    it->second.until_revision = std::max(it->second.until_revision, until_revision);
+    InFlight& in_flight = it->second;
+    in_flight.undecided.erase(decision);
+    in_flight.until_revision = std::max(in_flight.until_revision, until_revision);
+    if (in_flight.undecided.empty()) landing_.emplace(in_flight.until_revision, unit);
   }
   LandInFlight();
 }
 
 void EngineReconciler::ForgetInFlight() {
   units_of_decision_.clear();
-  for (const auto& [unit, in_flight] : std::exchange(in_flight_, {})) MarkUnit(unit);
+  landing_.clear();
+  const auto forgotten = std::exchange(in_flight_, {});
+  for (const auto& [unit, in_flight] : forgotten) MarkUnit(unit);
 }
 
 void EngineReconciler::BeginLeading(absl::Time now) {
   leading_since_ = now;
   ForgetInFlight();
   JudgeAll();
+  // Whoever led before has seen these machines come.
+  machines_changed_ = machine_came_ = rebalance_is_due_ = false;
 }
 
 void EngineReconciler::JudgeAll() { ApplyReset(); }
@@ -121,15 +204,25 @@ std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
   now_ = now;
   if (now >= next_wakeup_) {
     next_wakeup_ = absl::InfiniteFuture();
-    dirty_.merge(std::exchange(at_wakeup_, {}));
+    MarkAllDirty(std::exchange(at_wakeup_, {}));
   }
   std::vector<Decision> decisions;
-  while (!dirty_.empty()) {
-    const std::string unit = *dirty_.begin();
-    dirty_.erase(dirty_.begin());
-    Judge(unit, decisions);
+  deciding_ = true;
+  for (const std::string& unit : dirty_) queue_.emplace(~occupancy_.PriorityOf(unit), unit);
+  while (!queue_.empty()) {
+    const std::string unit = queue_.extract(queue_.begin()).value().second;
+    if (dirty_.erase(unit) > 0) Judge(unit, decisions);
   }
+  deciding_ = false;
+  if (settings_.rebalances) BeginRebalance(decisions);
   return decisions;
+}
+
+absl::Time EngineReconciler::NextWakeup() const {
+  if (!rebalance_is_due_) return next_wakeup_;
+  const absl::Time rebalance_at = quiet_since_ + settings_.rebalance_after;
+  // Past it, it waits for what is under way, not for the time.
+  return rebalance_at > now_ ? std::min(next_wakeup_, rebalance_at) : next_wakeup_;
 }
 
 }  // namespace fleet::reconcile

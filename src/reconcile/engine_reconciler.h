@@ -12,21 +12,26 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "model/cluster_view.h"
 #include "reconcile/decision.h"
+#include "reconcile/engine_settings.h"
 #include "reconcile/occupancy.h"
 
 namespace fleet::reconcile {
 
+struct RebalanceMove;
+struct UnitExplanation;
+
 class EngineReconciler {
  public:
-  // A machine that this engine has never seen counts as lost only once `ttl` has passed since it
-  // began to lead.
-  explicit EngineReconciler(absl::Duration ttl);
+  explicit EngineReconciler(EngineSettings settings);
 
   // Takes in a step of the mirror.
   void Apply(const ViewChange& change);
@@ -37,13 +42,14 @@ class EngineReconciler {
   // Everything is judged anew at the next Decide() (the periodic sweep).
   void JudgeAll();
 
-  // What is to be written, units in the order of their names. Empty if nothing has changed (L2).
+  // What is to be written: units of the highest priority first, then in the order of their names.
+  // Empty if nothing has changed (L2).
   std::vector<Decision> Decide(absl::Time now);
 
   // A decision's fate. Committed: it is in flight until the view has reached `revision`. Rejected
   // (one of its guards did not hold when the store was at `revision`): it is judged again when the
-  // view has got there. Failed (the
-  // store did not do it, for a reason of its own): it is judged again at the next Decide().
+  // view has got there. Failed (the store did not do it, for a reason of its own): it is judged
+  // again at the next Decide().
   void OnCommitted(uint64_t decision, int64_t revision);
   void OnRejected(uint64_t decision, int64_t revision);
   void OnFailed(uint64_t decision);
@@ -52,101 +58,206 @@ class EngineReconciler {
   void ForgetInFlight();
 
   // When Decide() has to be called although nothing changed; InfiniteFuture if never.
-  absl::Time NextWakeup() const { return next_wakeup_; }
+  absl::Time NextWakeup() const;
 
   size_t units_in_flight() const { return in_flight_.size(); }
   // Those without a machine, and globals that are not on all of them.
   size_t units_waiting() const { return waiting_.size(); }
+
+  // What ExplainUnit() and PlanRebalance() of planner.h say, of the view as it is.
+  UnitExplanation Explain(const std::string& unit);
+  std::vector<RebalanceMove> FindMoves(size_t max_moves);
 
  private:
   struct InFlight {
     std::set<uint64_t> undecided;  // decisions whose fate is not known yet
     int64_t until_revision = 0;    // of the view, once all are known
   };
-
-  // engine_reconciler.cc
-  void ApplyOne(const Change& change);
-  void ApplyReset();
-  void MarkMachine(const std::string& machine);
-  void MarkUnit(const std::string& unit);
-  void SyncUnit(const std::string& unit);
-  void LandInFlight();
-  void Resolve(uint64_t decision, int64_t until_revision);
-
-  // engine_replace.cc
-  struct Replacement {
-    bool is_decided = false;  // nothing is left to decide about the replacer in this turn
-    std::string machine;      // where it goes now; empty: as if Replaces were absent
-    std::string note;         // why Replaces has no effect; empty if it has, or matches nothing
-  };
-  struct Placed;
-  Replacement JudgeReplacer(const std::string& unit, const Stored<UnitRecord>& record,
-                            const Requirements& requirements, std::vector<Decision>& decisions);
-  Replacement JudgeNominated(const std::string& unit, const UnitRecord& record,
-                             const Requirements& requirements);
-  bool TakesMachineOf(const std::string& victim, const std::string& unit,
-                      const Stored<UnitRecord>& record, const Requirements& requirements,
-                      std::vector<Decision>& decisions);
-  std::vector<std::string> UnitsMatching(const std::vector<std::string>& globs) const;
-  std::string CircleOfReplacers(const std::string& unit, const Requirements& requirements);
-  bool IsBeingMoved(const std::string& unit) const;
-  bool IsPlaced(const std::string& unit) const;
-
-  // engine_judge.cc
   struct Placed {
     std::string machine;
     const Stored<Assignment>* stored = nullptr;
   };
+  // A unit that is wanted, can be read and is not global.
+  struct Member {
+    std::string unit;
+    const Stored<UnitRecord>* record = nullptr;
+    scheduler::RequirementsPtr requirements;
+    scheduler::UnitId id = 0;
+    std::vector<Placed> placed;  // all its assignments
+  };
+  // Units that share a machine (MachineOf), those that are followed first. Never empty.
+  using Group = std::vector<Member>;
+  // What a group that is to be placed comes from.
+  struct Origin {
+    enum class Kind {
+      kNowhere,  // none of it is live
+      kLost,     // all of it is live on `machine`, which is lost,
+      kLeft,     // or on which it has been reported gone
+    };
+    Kind kind = Kind::kNowhere;
+    std::string machine;
+  };
+
+  // engine_reconciler.cc
+  void ApplyOne(const Change& change);
+  void ApplyReset();
+  void SyncMachine(const std::string& machine);
+  void MarkMachine(const std::string& machine);
+  void MarkUnit(const std::string& unit);
+  void SyncUnit(const std::string& unit);
+  void MarkThoseThatWaitWith(const std::string& unit);
+  void MarkThoseThatCouldPushOut(const std::string& unit);
+  void MarkDirty(const std::string& unit);
+  void ForgetWaiting(const std::string& unit);
+  template <typename Units>
+  void MarkAllDirty(const Units& units) {
+    for (const std::string& unit : units) MarkDirty(unit);
+  }
+  void LandInFlight();
+  void Land(const std::string& unit);
+  void Resolve(uint64_t decision, int64_t until_revision);
+
+  // engine_judge.cc: one unit
   void Judge(const std::string& unit, std::vector<Decision>& decisions);
-  void JudgeSingle(const std::string& unit, const Stored<UnitRecord>* record,
-                   const scheduler::RequirementsPtr& requirements,
-                   std::vector<Decision>& decisions);
-  void JudgeGlobal(const std::string& unit, const Stored<UnitRecord>& record,
-                   const Requirements& requirements, std::vector<Decision>& decisions);
+  void JudgeOne(const std::string& unit, std::vector<Decision>& decisions);
+  std::vector<std::string> DirtyOnesItFollows(const std::string& unit);
+  void JudgeSingle(const Member& member, std::vector<Decision>& decisions);
   void JudgeUnwanted(const std::string& unit, const Stored<UnitRecord>* record,
                      std::vector<Decision>& decisions);
-  bool JudgeOrphans(const std::string& unit, const Stored<UnitRecord>& record,
-                    const std::optional<Placed>& live, const Requirements& requirements,
+  bool JudgeOrphans(const Member& member, const std::optional<Placed>& live,
                     std::vector<Decision>& decisions);
-  void JudgeAssigned(const std::string& unit, const Stored<UnitRecord>& record,
-                     const Requirements& requirements, const Placed& live,
-                     std::vector<Decision>& decisions);
-  void JudgeUnassigned(const std::string& unit, const Stored<UnitRecord>& record,
-                       const Requirements& requirements, const std::vector<Placed>& tombstones,
-                       std::vector<Decision>& decisions);
+  void JudgeAssigned(const Member& member, const Placed& live, std::vector<Decision>& decisions);
+  void JudgeUnassigned(const Member& member, std::vector<Decision>& decisions);
+  void UpdateInPlace(const Member& member, const Placed& live, std::vector<Decision>& decisions);
+  void ClearNotes(const std::string& unit, const Stored<UnitRecord>& record,
+                  const std::string& reason, std::vector<Decision>& decisions);
   void Refuse(const std::string& unit, const Stored<UnitRecord>& record, const std::string& reason,
               std::vector<Decision>& decisions);
-  std::string MustLeave(const std::string& unit, const Requirements& requirements,
-                        const Placed& live) const;
-  void UpdateInPlace(const std::string& unit, const UnitRecord& record, const Placed& live,
-                     std::vector<Decision>& decisions);
-  void ClearRefusal(const std::string& unit, const Stored<UnitRecord>& record,
-                    const std::string& reason, std::vector<Decision>& decisions);
+  std::string MustLeave(const Member& member, const Placed& live);
+  bool AreTooClose(const Member& member, const std::string& machine, const std::string& other,
+                   const std::string& its_machine) const;
   bool IsLost(const std::string& machine);
-  Decision Begin(const std::string& unit, EventEntry event);
-  void Emit(Decision decision, std::vector<Decision>& decisions);
-  void GuardUnit(Decision& decision, const std::string& unit) const;
-  void GuardTarget(Decision& decision, const std::string& machine) const;
-  void GuardMachine(Decision& decision, const std::string& machine) const;
-  void GuardAssignment(Decision& decision, const std::string& unit,
-                       const std::string& machine) const;
-  void GuardFollowed(Decision& decision, const Requirements& requirements,
-                     const std::string& machine) const;
-  bool FollowsOneInFlight(const Requirements& requirements);
   // Judged again at each change of any unit.
   void HoldBack(const std::string& unit) { held_back_.insert(unit); }
-  void PutNewAssignment(Decision& decision, const UnitRecord& record, const std::string& machine);
-  void PutTombstone(Decision& decision, const Placed& live, const std::string& next);
-  std::vector<Placed> AssignmentsOf(const std::string& unit) const;
 
-  const absl::Duration ttl_;
+  // engine_global.cc
+  void JudgeGlobal(const Member& member, std::vector<Decision>& decisions);
+
+  // engine_group.cc: which units are placed together
+  std::optional<Member> FindMember(const std::string& unit);
+  bool FollowsOneOf(const std::string& unit, const std::map<std::string, Member>& members);
+  Group GroupOf(const Member& first, absl::FunctionRef<bool(const Member&)> belongs);
+  Group UnplacedGroup(const Member& member);
+  Group GroupOn(const Member& member, const std::string& machine);
+  static std::vector<scheduler::UnitId> IdsOf(const Group& group);
+  static Group FollowersWithin(const Group& group, const std::string& unit);
+  const Stored<Assignment>* LiveOn(const Member& member, const std::string& machine) const;
+  std::optional<Placed> LiveOf(const Member& member) const;
+  bool IsOnlyOn(const Member& member, const std::string& machine) const;
+  bool IsFree(const Member& member);
+  bool IsReadyFor(const Member& member, const Origin& origin);
+  bool FollowsOneInFlight(const Group& group);
+  bool IsPlaced(const std::string& unit) const;
+  static bool Follows(const Requirements& requirements) {
+    return !requirements.machine_of.empty() || !requirements.collocate_within.empty();
+  }
+  bool IsWanted(const std::string& unit) const;
+  bool IsFollowed(const std::string& unit) const;
+
+  // engine_place.cc: where they go
+  void PlaceGroup(const std::string& judged, const Group& group, const Origin& origin,
+                  std::vector<Decision>& decisions);
+  void Cover(const std::string& unit);
+  void HoldGroupBack(const std::string& judged, const Group& group, const Origin& origin);
+  // What is reserved for some of a group already.
+  struct Reserved {
+    bool has_to_wait = false;  // until others have left the machine
+    std::string machine;
+    Group group;         // those that go there now; empty if none
+    std::string reason;  // why they do
+    std::string note;    // why the reservation is of no use
+  };
+  Reserved UseReservation(const std::string& judged, const Group& group);
+  void PlaceAt(const std::string& machine, const Group& group, const Origin& origin,
+               const std::string& reason, std::vector<Decision>& decisions);
+  void AddPlacement(Decision& decision, const Member& member, const std::string& machine,
+                    const Origin& origin, const std::string& reason) const;
+  void ReleaseTombstones(Decision& decision, const Member& member, const std::string& target) const;
+  void RefuseGroup(const Group& group, const Origin& origin, const std::string& reason,
+                   std::vector<Decision>& decisions);
+  void MoveAway(const Member& member, const Placed& live, const std::string& why,
+                std::vector<Decision>& decisions);
+  std::string ReasonOfPlacement(const Group& group, const Origin& origin) const;
+  std::optional<std::string> ChooseFor(const Group& group, const std::string& avoid) const;
+
+  // engine_replace.cc
+  struct Replacement {
+    bool is_decided = false;  // nothing is left to decide about the replacer in this turn
+    std::string note;         // why Replaces has no effect; empty if it has, or matches nothing
+  };
+  Replacement JudgeReplacer(const Group& group, std::vector<Decision>& decisions);
+  bool TakesMachineOf(const std::string& victim, const Member& replacer, const Group& group,
+                      std::vector<Decision>& decisions);
+  std::vector<std::string> UnitsMatching(const std::vector<std::string>& globs) const;
+  std::string CircleOfReplacers(const std::string& unit, const Requirements& requirements);
+  bool IsBeingMoved(const std::string& unit) const;
+
+  // engine_preempt.cc
+  bool PushesOut(const Group& group, std::vector<Decision>& decisions);
+  bool MayBePushedOut(const std::string& unit);
+  void Nominate(Decision& decision, const Group& group, const std::string& machine) const;
+
+  // engine_rebalance.cc
+  void SyncMover(const std::string& unit);
+  void NoteUnderWay(const std::string& unit, const std::string& from);
+  bool JudgeMover(const Member& member, const Placed& live, std::vector<Decision>& decisions);
+  std::string RulesOutMove(const Member& member, const Placed& live) const;
+  bool MayMoveNow(const Member& member, const std::string& from) const;
+  void BeginRebalance(std::vector<Decision>& decisions);
+  bool MayBeRebalanced(const std::string& unit);
+
+  // engine_explain.cc
+  void ExplainPlaced(const Member& member, const Placed& live, UnitExplanation& explained);
+  void ExplainUnplaced(const Member& member, UnitExplanation& explained);
+  void ExplainNowhere(const Group& group, const std::string& gone, UnitExplanation& explained);
+  std::string WhyHere(const Group& group, const std::string& machine,
+                      const std::vector<scheduler::Verdict>& verdicts) const;
+
+  // engine_decision.cc: what decisions are made of
+  Decision Begin() { return Decision{.id = ++last_decision_}; }
+  void Emit(Decision decision, std::vector<Decision>& decisions);
+  static void AddUnit(Decision& decision, const std::string& unit);
+  static void AddGuard(Decision& decision, Guard guard);
+  void GuardUnit(Decision& decision, const std::string& unit) const;
+  void GuardMachine(Decision& decision, const std::string& machine) const;
+  void GuardMachineRecord(Decision& decision, const std::string& machine) const;
+  void GuardTarget(Decision& decision, const std::string& machine) const;
+  void GuardAssignment(Decision& decision, const std::string& unit,
+                       const std::string& machine) const;
+  void GuardContent(Decision& decision, const std::string& hash) const;
+  void GuardFollowed(Decision& decision, const Requirements& requirements,
+                     const std::string& machine) const;
+  void PutNewAssignment(Decision& decision, const Member& member, const std::string& machine) const;
+  void PutTombstone(Decision& decision, const std::string& unit, const Placed& live,
+                    const std::string& next) const;
+  std::vector<Placed> AssignmentsOf(const std::string& unit) const;
+  std::string MetadataOf(const std::string& machine, const std::string& key) const;
+
+  const EngineSettings settings_;
   ClusterViewPtr view_;
   Occupancy occupancy_;
-  std::set<std::string> dirty_;
+  absl::flat_hash_set<std::string> dirty_;
+  std::set<std::pair<int64_t, std::string>> queue_;  // of dirty units, during Decide(); by priority
+  bool deciding_ = false;
+  absl::flat_hash_set<std::string> covered_;  // judged together with the one that is judged now
   std::set<std::string> held_back_;  // until some other unit's move or placement is through
   std::set<std::string> waiting_;    // refused ones, and globals that are not on all machines:
                                      // judged again whenever room may have come up
-  std::map<std::string, InFlight> in_flight_;
+  std::map<std::string, int64_t> waiting_for_room_;        // those of them that may push others out
+  std::set<std::pair<int64_t, std::string>> by_priority_;  // the same, the highest priority first
+  absl::flat_hash_map<std::string, InFlight> in_flight_;
+  // Those of them whose fates are all known, by the revision that the view has to reach.
+  std::set<std::pair<int64_t, std::string>> landing_;
   absl::flat_hash_map<uint64_t, std::vector<std::string>> units_of_decision_;
   uint64_t last_decision_ = 0;
   std::set<std::string> seen_machines_;  // present in some view that this engine has had
@@ -154,6 +265,18 @@ class EngineReconciler {
   absl::Time now_ = absl::InfinitePast();
   absl::Time next_wakeup_ = absl::InfiniteFuture();
   std::set<std::string> at_wakeup_;  // to be judged then
+
+  // Rebalancing.
+  std::set<std::string> movers_;                    // units with a move_to
+  std::set<std::string> queued_movers_;             // those that wait for the ones under way
+  std::map<std::string, std::string> under_way_;    // those that have been told to leave a machine
+  std::map<std::string, size_t> sources_;           // how many of them on each machine
+  std::map<std::string, size_t> moving_templates_;  // and of each template
+  std::set<std::string> open_machines_;             // present and not leaving
+  bool machines_changed_ = false;                   // since the last Decide()
+  bool machine_came_ = false;
+  bool rebalance_is_due_ = false;  // once machines have been quiet for long enough
+  absl::Time quiet_since_ = absl::InfinitePast();
 };
 
 }  // namespace fleet::reconcile

@@ -338,15 +338,15 @@ TEST(Engine, ANewLeaderGivesMachinesItHasNotSeenOneTtlToComeBack) {
   cluster.Settle();
   ASSERT_THAT(cluster.model.MachinesOf("b.service"), ElementsAre("m2"));
   cluster.model.LoseMachine("m2");
-  EngineReconciler successor(absl::Seconds(10));
+  EngineReconciler successor(EngineSettings{});
   successor.Apply(cluster.model.ReadAnew());
   successor.BeginLeading(cluster.now);
   EXPECT_THAT(successor.Decide(cluster.now), IsEmpty());
   EXPECT_EQ(successor.NextWakeup(), cluster.now + absl::Seconds(10));
   const auto decisions = successor.Decide(cluster.now + absl::Seconds(10));
   ASSERT_THAT(decisions, SizeIs(1));
-  EXPECT_EQ(decisions[0].unit, "b.service");
-  EXPECT_EQ(decisions[0].event.kind, "moved");
+  EXPECT_EQ(decisions[0].units[0], "b.service");
+  EXPECT_EQ(decisions[0].events[0].kind, "moved");
 }
 
 TEST(Engine, AnOrphanIsAdoptedWhereItRuns) {
@@ -526,7 +526,7 @@ TEST(Engine, APlacementRestsOnTheUnitTheMachineAndItsSettings) {
   std::set<Guard::Kind> kinds;
   for (const Guard& guard : decisions[0].guards) kinds.insert(guard.kind);
   EXPECT_TRUE(kinds.contains(Guard::Kind::kUnit));
-  EXPECT_TRUE(kinds.contains(Guard::Kind::kMachine));
+  EXPECT_TRUE(kinds.contains(Guard::Kind::kMachineRecord));
   EXPECT_TRUE(kinds.contains(Guard::Kind::kSettings));
 }
 

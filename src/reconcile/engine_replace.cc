@@ -11,46 +11,39 @@
 #include "absl/strings/str_join.h"
 #include "base/glob.h"
 #include "fmt/core.h"
+#include "reconcile/engine_facts.h"
+#include "reconcile/engine_limits.h"
 #include "reconcile/engine_reconciler.h"
 
 namespace fleet::reconcile {
 
-namespace {
-
-bool MatchesOne(const std::vector<std::string>& globs, const std::string& name) {
-  return std::any_of(globs.begin(), globs.end(),
-                     [&](const std::string& glob) { return GlobMatches(glob, name); });
-}
-
-}  // namespace
-
-EngineReconciler::Replacement EngineReconciler::JudgeReplacer(const std::string& unit,
-                                                              const Stored<UnitRecord>& record,
-                                                              const Requirements& requirements,
+EngineReconciler::Replacement EngineReconciler::JudgeReplacer(const Group& group,
                                                               std::vector<Decision>& decisions) {
-  if (!record.value.nominated_machine.empty()) {
-    return JudgeNominated(unit, record.value, requirements);
-  }
-  if (requirements.replaces.empty()) return {};
-  const std::string circle = CircleOfReplacers(unit, requirements);
-  if (!circle.empty()) {
-    Refuse(unit, record, circle, decisions);
-    return {.is_decided = true};
-  }
   bool has_to_wait = false;
   std::string without_alternative;
-  for (const std::string& victim : UnitsMatching(requirements.replaces)) {
-    if (victim == unit || occupancy_.IsGlobal(victim)) continue;
-    if (IsBeingMoved(victim)) {
-      has_to_wait = true;
-    } else if (TakesMachineOf(victim, unit, record, requirements, decisions)) {
+  for (const Member& member : group) {
+    // It holds for the first placement only.
+    if (member.requirements->replaces.empty() || !member.placed.empty()) continue;
+    const std::string circle = CircleOfReplacers(member.unit, *member.requirements);
+    if (!circle.empty()) {
+      RefuseGroup(group, Origin{}, circle, decisions);
       return {.is_decided = true};
-    } else if (without_alternative.empty() && IsPlaced(victim)) {
-      without_alternative = victim;
+    }
+    for (const std::string& victim : UnitsMatching(member.requirements->replaces)) {
+      const bool is_member = std::any_of(group.begin(), group.end(),
+                                         [&](const Member& one) { return one.unit == victim; });
+      if (is_member || occupancy_.IsGlobal(victim)) continue;
+      if (IsBeingMoved(victim)) {
+        has_to_wait = true;
+      } else if (TakesMachineOf(victim, member, group, decisions)) {
+        return {.is_decided = true};
+      } else if (without_alternative.empty() && IsPlaced(victim)) {
+        without_alternative = victim;
+      }
     }
   }
   if (has_to_wait) {
-    HoldBack(unit);
+    for (const Member& member : group) HoldBack(member.unit);
     return {.is_decided = true};
   }
   if (without_alternative.empty()) return {};
@@ -58,67 +51,41 @@ EngineReconciler::Replacement EngineReconciler::JudgeReplacer(const std::string&
                               without_alternative)};
 }
 
-EngineReconciler::Replacement EngineReconciler::JudgeNominated(const std::string& unit,
-                                                               const UnitRecord& record,
-                                                               const Requirements& requirements) {
-  const std::string& machine = record.nominated_machine;
-  if (view_->machines.Find(machine) == nullptr) {
-    if (IsLost(machine)) return {.note = fmt::format("machine {} is lost", machine)};
-    at_wakeup_.insert(unit);
-    return {.is_decided = true};
-  }
-  for (const std::string& replaced : UnitsMatching(requirements.replaces)) {
-    const auto* stored = view_->assignments.Find(UnitOnMachine{replaced, machine});
-    const bool may_run = stored != nullptr && stored->value.state == AssignmentState::kGone &&
-                         !ReportedGone(*view_, replaced, machine, stored->value);
-    if (!may_run && !(stored != nullptr && in_flight_.contains(replaced))) continue;
-    HoldBack(unit);
-    return {.is_decided = true};
-  }
-  const std::string why =
-      occupancy_.scheduler().RulesOut(unit, requirements, machine, /*newcomer=*/true);
-  if (why.empty()) return {.machine = machine};
-  return {.note = fmt::format("machine {}, reserved for it, is ruled out by {}", machine, why)};
-}
-
-// Moves `victim` off its machine and reserves that for `unit`. False, and nothing is done, if one
-// of them has no machine to go to.
-bool EngineReconciler::TakesMachineOf(const std::string& victim, const std::string& unit,
-                                      const Stored<UnitRecord>& record,
-                                      const Requirements& requirements,
-                                      std::vector<Decision>& decisions) {
-  const auto placed = AssignmentsOf(victim);
-  const auto live = std::find_if(placed.begin(), placed.end(), [](const Placed& one) {
-    return one.stored->value.state != AssignmentState::kGone;
-  });
-  const auto* victim_record = view_->units.Find(victim);
-  if (live == placed.end() || victim_record == nullptr) return false;
+// Moves `victim` off its machine and reserves that for the replacer and all that share its machine.
+// False, and nothing is done, if one of them has no machine to go to.
+bool EngineReconciler::TakesMachineOf(const std::string& victim, const Member& replacer,
+                                      const Group& group, std::vector<Decision>& decisions) {
+  const auto its = FindMember(victim);
+  if (!its || group.size() > kMaxTogether) return false;
+  const auto live = LiveOf(*its);
+  if (!live) return false;
   // What follows it would have to go along, or stop.
   for (const std::string& follower : occupancy_.FollowersOf(victim)) {
     if (IsPlaced(follower)) return false;
   }
   const auto* machine = view_->machines.Find(live->machine);
   if (machine == nullptr || machine->value.leaving) return false;
-  const auto its = occupancy_.RequirementsOf(*view_, victim, victim_record->value.content_hash);
-  if (!its.ok() || FollowsOneInFlight(**its)) return false;
-  if (!occupancy_.RulesOutWithout(victim, unit, requirements, live->machine).empty()) return false;
-  const auto choice = occupancy_.scheduler().Choose(victim, **its, live->machine);
-  if (!choice.machine) return false;
+  if (FollowsOneInFlight({*its})) return false;
+  const scheduler::UnitId without[] = {its->id};
+  if (!occupancy_.RulesOutTogether(IdsOf(group), live->machine, without).empty()) return false;
+  // Where it can go once the others are there.
+  std::vector<std::pair<scheduler::UnitId, Occupancy::Places>> before;
+  for (const scheduler::UnitId id : IdsOf(group)) {
+    before.emplace_back(id, occupancy_.PretendOnlyOn(id, live->machine));
+  }
+  const auto target = ChooseFor({*its}, live->machine);
+  for (const auto& [id, places] : before) occupancy_.Restore(id, places);
+  if (!target) return false;
 
-  Decision decision =
-      Begin(victim, {"moving", victim, live->machine, fmt::format("{} replaces it", unit)});
-  decision.other_unit = unit;
+  Decision decision = Begin();
+  AddUnit(decision, victim);
+  decision.events.push_back(
+      {"moving", victim, live->machine, fmt::format("{} replaces it", replacer.unit)});
   GuardUnit(decision, victim);
-  GuardUnit(decision, unit);
-  PutTombstone(decision, *live, *choice.machine);
-  GuardTarget(decision, *choice.machine);
-  GuardFollowed(decision, **its, *choice.machine);
-  GuardTarget(decision, live->machine);
-  GuardFollowed(decision, requirements, live->machine);
-  UnitRecord nominated = record.value;
-  nominated.refusal.clear();
-  nominated.nominated_machine = live->machine;
-  decision.writes.emplace_back(PutUnit{unit, std::move(nominated)});
+  PutTombstone(decision, victim, *live, *target);
+  GuardTarget(decision, *target);
+  GuardFollowed(decision, *its->requirements, *target);
+  Nominate(decision, group, live->machine);
   Emit(std::move(decision), decisions);
   return true;
 }
@@ -137,20 +104,13 @@ std::vector<std::string> EngineReconciler::UnitsMatching(
   return {names.begin(), names.end()};
 }
 
-bool EngineReconciler::IsPlaced(const std::string& unit) const {
-  const auto* record = view_->units.Find(unit);
-  if (record != nullptr && !record->value.nominated_machine.empty()) return true;
-  const auto placed = AssignmentsOf(unit);
-  return std::any_of(placed.begin(), placed.end(), [](const Placed& one) {
-    return one.stored->value.state != AssignmentState::kGone;
-  });
-}
-
 bool EngineReconciler::IsBeingMoved(const std::string& unit) const {
   if (in_flight_.contains(unit)) return true;
+  if (occupancy_.IsGlobal(unit)) return false;
   const auto* record = view_->units.Find(unit);
   if (record == nullptr || record->value.desired == DesiredState::kInactive) return false;
-  bool has_target = !record->value.nominated_machine.empty();
+  if (!record->value.nominated_machine.empty()) return true;
+  bool has_target = false;
   for (const Placed& placed : AssignmentsOf(unit)) {
     if (placed.stored->value.state != AssignmentState::kGone) return false;
     has_target = has_target || !placed.stored->value.next_machine.empty();

@@ -205,6 +205,34 @@ TEST(Replaces, AReservationEndsWhenTheUnitIsNotWantedAnyMore) {
   EXPECT_THAT(cluster.model.MachinesOf("enemy.service"), ElementsAre("m1"));
 }
 
+TEST(Replaces, TheOtherGoesOnlyWhereItMayBeOnceTheNewOneIsThere) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1", {{"zone", "a"}});
+  cluster.model.PutUnit("old.service", Fleet("ConflictsWithin=zone=new.service"));
+  cluster.Settle();
+  cluster.model.PutMachine("m2", {{"zone", "a"}});
+  cluster.model.PutUnit("new.service", Fleet("Replaces=old.service"));
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("old.service"), ElementsAre("m1"));
+  EXPECT_THAT(cluster.model.MachinesOf("new.service"), IsEmpty());
+  cluster.model.PutMachine("m3", {{"zone", "b"}});
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("old.service"), ElementsAre("m3"));
+  EXPECT_THAT(cluster.model.MachinesOf("new.service"), ElementsAre("m1"));
+}
+
+TEST(Replaces, AReservationThatIsLostDoesNotKeepWhatFollowsItWaiting) {
+  Cluster cluster = WithOldOnM1();
+  cluster.model.PutUnit("new.service", Fleet("Replaces=old.service"));
+  PassesOfTheEngineAlone(cluster);
+  cluster.model.PutUnit("old.service", Fleet("CollocateWithin=zone=new.service"));
+  cluster.model.LoseMachine("m1");
+  cluster.model.PutMachine("m2", {{"zone", "a"}});
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("new.service"), ElementsAre("m2"));
+  EXPECT_THAT(cluster.model.MachinesOf("old.service"), ElementsAre("m2"));
+}
+
 TEST(Replaces, AnUnchangedClusterIsWrittenNothing) {
   Cluster cluster = WithOldOnM1();
   cluster.model.PutUnit("new.service", Fleet("Replaces=old.service"));

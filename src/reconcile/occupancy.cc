@@ -1,6 +1,7 @@
 #include "reconcile/occupancy.h"
 
-#include <utility>
+#include <algorithm>
+#include <iterator>
 
 #include "fmt/core.h"
 #include "model/unit_name.h"
@@ -9,10 +10,10 @@ namespace fleet::reconcile {
 
 namespace {
 
-const std::set<std::string>& NoUnits() {
-  static const std::set<std::string> kNone;
-  return kNone;
-}
+using scheduler::As;
+using scheduler::Hold;
+using scheduler::Slot;
+using scheduler::UnitId;
 
 // The sets of an index entry without the empty ones piling up (C3).
 void EraseFrom(absl::flat_hash_map<std::string, std::set<std::string>>& index,
@@ -23,8 +24,21 @@ void EraseFrom(absl::flat_hash_map<std::string, std::set<std::string>>& index,
   if (it->second.empty()) index.erase(it);
 }
 
-absl::StatusOr<scheduler::RequirementsPtr> Parse(const ClusterView& view, const std::string& unit,
-                                                 const std::string& content_hash) {
+// Sorted by machine, each once; where it runs counts for more than where it leaves.
+template <typename Places>
+Places Normal(Places places) {
+  std::sort(places.begin(), places.end());
+  static_assert(Hold::kRuns < Hold::kLeaves);
+  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
+  places.erase(std::unique(places.begin(), places.end(), same), places.end());
+  return places;
+}
+
+}  // namespace
+
+absl::StatusOr<scheduler::RequirementsPtr> ReadRequirements(const ClusterView& view,
+                                                            const std::string& unit,
+                                                            const std::string& content_hash) {
   const auto* content = view.contents.Find(content_hash);
   if (content == nullptr) {
     return absl::NotFoundError(
@@ -37,8 +51,6 @@ absl::StatusOr<scheduler::RequirementsPtr> Parse(const ClusterView& view, const 
   return std::make_shared<const Requirements>(*std::move(requirements));
 }
 
-}  // namespace
-
 bool ReportedGone(const ClusterView& view, const std::string& unit, const std::string& machine,
                   const Assignment& assignment) {
   const auto* report = view.states.Find(UnitOnMachine{unit, machine});
@@ -46,40 +58,117 @@ bool ReportedGone(const ClusterView& view, const std::string& unit, const std::s
          report->value.generation == assignment.generation;
 }
 
+const Occupancy::Known* Occupancy::Find(const std::string& unit) const {
+  const auto id = scheduler_.FindUnit(unit);
+  return id && *id < known_.size() && known_[*id].text != nullptr ? &known_[*id] : nullptr;
+}
+
 absl::StatusOr<scheduler::RequirementsPtr> Occupancy::RequirementsOf(
     const ClusterView& view, const std::string& unit, const std::string& content_hash) {
-  const auto it = known_.find(unit);
-  if (it != known_.end() && it->second.content_hash == content_hash &&
-      !absl::IsNotFound(it->second.requirements.status())) {
-    return it->second.requirements;
+  const Known* known = Find(unit);
+  if (known == nullptr || known->text->first != content_hash || absl::IsNotFound(known->error)) {
+    Note(view, unit, content_hash, ReadRequirements(view, unit, content_hash));
+    known = Find(unit);
   }
-  auto requirements = Parse(view, unit, content_hash);
-  NoteRelations(unit, requirements.ok() ? requirements->get() : nullptr);
-  known_.insert_or_assign(unit, Known{content_hash, requirements});
-  return requirements;
+  if (!known->error.ok()) return known->error;
+  return known->requirements;
 }
 
-scheduler::RequirementsPtr Occupancy::RequirementsOrNone(const ClusterView& view,
-                                                         const std::string& unit,
-                                                         const std::string& content_hash) {
+scheduler::RequirementsPtr Occupancy::LastRequirementsOf(const std::string& unit) const {
+  const Known* known = Find(unit);
+  return known == nullptr ? nullptr : known->requirements;
+}
+
+void Occupancy::Note(const ClusterView& view, const std::string& unit,
+                     const std::string& content_hash,
+                     absl::StatusOr<scheduler::RequirementsPtr> requirements) {
+  const auto text = texts_.try_emplace(content_hash).first;
+  if (requirements.ok()) {
+    // The instances of a template mostly ask for the same.
+    scheduler::RequirementsPtr& shared = text->second.requirements;
+    if (shared == nullptr || *shared != **requirements) shared = *requirements;
+    requirements = shared;
+  }
+  const scheduler::RequirementsPtr now = requirements.ok() ? *requirements : nullptr;
+  Known* known = Find(unit);
+  NoteRelations(unit, known == nullptr ? nullptr : known->requirements.get(), now.get());
+  if (known == nullptr) {
+    const UnitId id = scheduler_.SetUnit(unit, now);
+    if (known_.size() <= id) known_.resize(size_t{id} + 1);
+    known = &known_[id];
+  }
+  ++text->second.units;
+  ReleaseText(*known);
+  known->text = &*text;
+  known->requirements = now;
+  known->error = requirements.status();
+  TellRequirements(view, unit, *known);
+}
+
+// What its text asks for; but while a machine may still run it with another text, what that
+// reserves if it is more.
+void Occupancy::TellRequirements(const ClusterView& view, const std::string& unit, Known& known) {
   static const auto kNone = std::make_shared<const Requirements>();
-  auto requirements = RequirementsOf(view, unit, content_hash);
-  return requirements.ok() ? *requirements : kNone;
+  scheduler::RequirementsPtr told = known.requirements == nullptr ? kNone : known.requirements;
+  known.is_merged = false;
+  for (auto it = FirstOf(view.assignments, unit); InUnit(it, view.assignments, unit); ++it) {
+    const Assignment& assignment = it->second.value;
+    if (assignment.content_hash == known.text->first ||
+        view.machines.Find(it->first.machine) == nullptr ||
+        ReportedGone(view, unit, it->first.machine, assignment)) {
+      continue;
+    }
+    const auto running = ReadRequirements(view, unit, assignment.content_hash);
+    if (!running.ok() || ((*running)->reserve_milli_cores <= told->reserve_milli_cores &&
+                          (*running)->reserve_memory <= told->reserve_memory)) {
+      continue;
+    }
+    Requirements merged = *told;
+    merged.reserve_milli_cores =
+        std::max(merged.reserve_milli_cores, (*running)->reserve_milli_cores);
+    merged.reserve_memory = std::max(merged.reserve_memory, (*running)->reserve_memory);
+    told = std::make_shared<const Requirements>(std::move(merged));
+    known.is_merged = true;
+  }
+  if (scheduler_.RequirementsOf(IdOf(unit)) == *told) return;
+  scheduler_.SetUnit(unit, told);
+  known.has_changed = true;
 }
 
-void Occupancy::NoteRelations(const std::string& unit, const Requirements* requirements) {
-  const auto it = known_.find(unit);
-  if (it != known_.end() && it->second.requirements.ok()) {
-    for (const std::string& parent : (*it->second.requirements)->machine_of) {
-      EraseFrom(followers_, parent, unit);
-    }
+void Occupancy::Forget(const std::string& unit) {
+  promised_.erase(unit);
+  Known* known = Find(unit);
+  if (known == nullptr) return;
+  NoteRelations(unit, known->requirements.get(), nullptr);
+  ReleaseText(*known);
+  *known = Known();
+  scheduler_.RemoveUnit(IdOf(unit));
+}
+
+void Occupancy::ReleaseText(Known& known) {
+  if (known.text != nullptr && --known.text->second.units == 0) texts_.erase(known.text->first);
+  known.text = nullptr;
+}
+
+void Occupancy::NoteRelations(const std::string& unit, const Requirements* before,
+                              const Requirements* requirements) {
+  if (before == requirements) return;
+  if (before != nullptr) {
+    for (const std::string& parent : before->machine_of) EraseFrom(followers_, parent, unit);
+    for (const Within& within : before->collocate_within) EraseFrom(followers_, within.name, unit);
+    if (before->global) globals_.erase(unit);
+    if (!before->replaces.empty()) replacers_.erase(unit);
   }
-  globals_.erase(unit);
-  replacers_.erase(unit);
   if (requirements == nullptr) return;
   for (const std::string& parent : requirements->machine_of) followers_[parent].insert(unit);
+  for (const Within& within : requirements->collocate_within) followers_[within.name].insert(unit);
   if (requirements->global) globals_.insert(unit);
   if (!requirements->replaces.empty()) replacers_.insert(unit);
+}
+
+int64_t Occupancy::PriorityOf(const std::string& unit) const {
+  const auto id = scheduler_.FindUnit(unit);
+  return id ? scheduler_.RequirementsOf(*id).priority : 0;
 }
 
 void Occupancy::SyncMachine(const ClusterView& view, const std::string& machine) {
@@ -92,138 +181,248 @@ void Occupancy::SyncMachine(const ClusterView& view, const std::string& machine)
   scheduler_.SetMachine({.id = machine,
                          .metadata = EffectiveMetadata(
                              record->value, settings == nullptr ? nullptr : &settings->value),
-                         .schedulable = !record->value.leaving});
+                         .schedulable = !record->value.leaving,
+                         .capacity = {.milli_cores = record->value.milli_cores,
+                                      .memory = record->value.memory_bytes}});
 }
 
 bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
   Places places;
+  const auto add = [&](const std::string& machine, Hold hold) {
+    places.emplace_back(scheduler_.SlotOf(machine), hold);
+  };
   std::string content_hash;
+  bool has_other_text = false;
   const auto* record = view.units.Find(unit);
   if (record != nullptr) content_hash = record->value.content_hash;
   // A report without an assignment, or about another uid, occupies the machine until it is gone.
   for (auto it = FirstOf(view.states, unit); InUnit(it, view.states, unit); ++it) {
     if (it->second.value.gone) continue;
-    places.emplace(it->first.machine, scheduler::Hold::kLeaves);
+    add(it->first.machine, Hold::kLeaves);
     if (content_hash.empty()) content_hash = it->second.value.content_hash;
   }
   for (auto it = FirstOf(view.assignments, unit); InUnit(it, view.assignments, unit); ++it) {
     const Assignment& assignment = it->second.value;
-    const std::string& machine = it->first.machine;
     if (content_hash.empty()) content_hash = assignment.content_hash;
+    has_other_text = has_other_text || assignment.content_hash != content_hash;
     if (assignment.state != AssignmentState::kGone) {
-      places[machine] = scheduler::Hold::kRuns;
+      add(it->first.machine, Hold::kRuns);
       continue;
     }
-    if (!ReportedGone(view, unit, machine, assignment)) {
-      places.emplace(machine, scheduler::Hold::kLeaves);
+    if (!ReportedGone(view, unit, it->first.machine, assignment)) {
+      add(it->first.machine, Hold::kLeaves);
     }
     // A unit that is not wanted any more goes nowhere.
     const bool moves = record != nullptr && record->value.uid == assignment.uid &&
                        record->value.desired != DesiredState::kInactive;
-    if (moves && !assignment.next_machine.empty()) {
-      places[assignment.next_machine] = scheduler::Hold::kRuns;
-    }
+    if (moves && !assignment.next_machine.empty()) add(assignment.next_machine, Hold::kRuns);
   }
   if (record != nullptr && !record->value.nominated_machine.empty()) {
-    places[record->value.nominated_machine] = scheduler::Hold::kRuns;
+    add(record->value.nominated_machine, Hold::kRuns);
+  }
+  if (const auto promise = promised_.find(unit); promise != promised_.end()) {
+    add(promise->second, Hold::kRuns);
   }
   if (record == nullptr && places.empty()) {
-    const bool left = SetPlaces(unit, nullptr, {});
-    NoteRelations(unit, nullptr);
-    known_.erase(unit);
+    const bool left = SetPlaces(unit, {});
+    Forget(unit);
     return left;
   }
-  return SetPlaces(unit, RequirementsOrNone(view, unit, content_hash), std::move(places));
+  // Whoever occupies a machine with a text that cannot be read asks for nothing there.
+  static_cast<void>(RequirementsOf(view, unit, content_hash));
+  if (Known* known = Find(unit); has_other_text || known->is_merged) {
+    TellRequirements(view, unit, *known);
+  }
+  return SetPlaces(unit, std::move(places));
 }
 
 bool Occupancy::Anticipate(const ClusterView& view, const Decision& decision) {
-  const bool left = AnticipateUnit(view, decision.unit, decision.writes);
-  if (decision.other_unit.empty()) return left;
-  return AnticipateUnit(view, decision.other_unit, decision.writes) || left;
-}
-
-bool Occupancy::AnticipateUnit(const ClusterView& view, const std::string& unit,
-                               const std::vector<Write>& writes) {
-  Places places = places_[unit];
-  std::string content_hash;
-  const auto* record = view.units.Find(unit);
-  if (record != nullptr) content_hash = record->value.content_hash;
-  // Reservations first: an assignment there stands for itself.
-  for (const Write& write : writes) {
-    const auto* put = std::get_if<PutUnit>(&write);
-    if (put == nullptr || put->unit != unit) continue;
-    if (record != nullptr) places.erase(record->value.nominated_machine);
-    const std::string& nominated = put->record.nominated_machine;
-    if (!nominated.empty()) places[nominated] = scheduler::Hold::kRuns;
-  }
-  for (const Write& write : writes) {
-    if (const auto* put = std::get_if<PutAssignment>(&write); put != nullptr && put->unit == unit) {
-      const bool gone = put->assignment.state == AssignmentState::kGone;
-      places[put->machine] = gone ? scheduler::Hold::kLeaves : scheduler::Hold::kRuns;
-      if (!put->assignment.next_machine.empty()) {
-        places[put->assignment.next_machine] = scheduler::Hold::kRuns;
-      }
-      if (content_hash.empty()) content_hash = put->assignment.content_hash;
-    } else if (const auto* removed = std::get_if<DeleteAssignment>(&write);
-               removed != nullptr && removed->unit == unit) {
-      places.erase(removed->machine);
-    }
-  }
-  return SetPlaces(unit, RequirementsOrNone(view, unit, content_hash), std::move(places));
-}
-
-std::string Occupancy::RulesOutWithout(const std::string& leaving, const std::string& unit,
-                                       const Requirements& requirements,
-                                       const std::string& machine) {
-  const auto places = places_.find(leaving);
-  const bool is_there = places != places_.end() && places->second.contains(machine);
-  if (is_there) scheduler_.Unplace(leaving, machine);
-  std::string why = scheduler_.RulesOut(unit, requirements, machine, /*newcomer=*/true);
-  if (is_there) {
-    scheduler_.Place(leaving, placed_with_[leaving], machine, places->second.at(machine));
-  }
-  return why;
-}
-
-bool Occupancy::SetPlaces(const std::string& unit, const scheduler::RequirementsPtr& requirements,
-                          Places places) {
-  const auto known = places_.find(unit);
-  const Places before = known == places_.end() ? Places() : known->second;
-  const bool same_requirements =
-      known != places_.end() && placed_with_[unit].get() == requirements.get();
-  if (before == places && (same_requirements || places.empty())) return false;
   bool left = false;
-  for (const auto& [machine, hold] : before) {
-    if (places.contains(machine)) continue;
-    scheduler_.Unplace(unit, machine);
-    EraseFrom(units_on_, machine, unit);
-    left = true;
-  }
-  for (const auto& [machine, hold] : places) {
-    const auto was = before.find(machine);
-    if (was != before.end() && was->second == hold && same_requirements) continue;
-    scheduler_.Place(unit, requirements, machine, hold);
-    units_on_[machine].insert(unit);
-    left = left || (was != before.end() && !same_requirements);
-  }
-  if (places.empty()) {
-    places_.erase(unit);
-    placed_with_.erase(unit);
-  } else {
-    places_[unit] = std::move(places);
-    placed_with_[unit] = requirements;
+  for (const std::string& unit : decision.units) {
+    left = AnticipateUnit(view, unit, decision.writes) || left;
   }
   return left;
 }
 
-const std::set<std::string>& Occupancy::UnitsOn(const std::string& machine) const {
-  const auto it = units_on_.find(machine);
-  return it == units_on_.end() ? NoUnits() : it->second;
+bool Occupancy::AnticipateUnit(const ClusterView& view, const std::string& unit,
+                               const std::vector<Write>& writes) {
+  promised_.erase(unit);
+  const auto id = scheduler_.FindUnit(unit);
+  Places places = id ? PlacesOf(*id) : Places();
+  const auto erase = [&](const std::string& machine) {
+    if (const auto slot = scheduler_.FindMachine(machine)) {
+      std::erase_if(places, [&](const auto& place) { return place.first == *slot; });
+    }
+  };
+  const auto set = [&](const std::string& machine, Hold hold) {
+    erase(machine);
+    places.emplace_back(scheduler_.SlotOf(machine), hold);
+  };
+  const auto* record = view.units.Find(unit);
+  std::string content_hash = record == nullptr ? "" : record->value.content_hash;
+  // Reservations first: an assignment there stands for itself.
+  for (const Write& write : writes) {
+    const auto* put = std::get_if<PutUnit>(&write);
+    if (put == nullptr || put->unit != unit) continue;
+    if (record != nullptr && !record->value.nominated_machine.empty()) {
+      const std::string& machine = record->value.nominated_machine;
+      erase(machine);
+      // What it still has there itself stays.
+      const auto* stored = view.assignments.Find(UnitOnMachine{unit, machine});
+      if (stored != nullptr && stored->value.state != AssignmentState::kGone) {
+        set(machine, Hold::kRuns);
+      } else if (stored != nullptr && !ReportedGone(view, unit, machine, stored->value)) {
+        set(machine, Hold::kLeaves);
+      }
+    }
+    const std::string& nominated = put->record.nominated_machine;
+    if (!nominated.empty()) set(nominated, Hold::kRuns);
+  }
+  for (const Write& write : writes) {
+    if (const auto* put = std::get_if<PutAssignment>(&write); put != nullptr && put->unit == unit) {
+      const bool gone = put->assignment.state == AssignmentState::kGone;
+      set(put->machine, gone ? Hold::kLeaves : Hold::kRuns);
+      if (!put->assignment.next_machine.empty()) set(put->assignment.next_machine, Hold::kRuns);
+      if (content_hash.empty()) content_hash = put->assignment.content_hash;
+    } else if (const auto* removed = std::get_if<DeleteAssignment>(&write);
+               removed != nullptr && removed->unit == unit) {
+      erase(removed->machine);
+    }
+  }
+  if (!id && places.empty()) return false;
+  static_cast<void>(RequirementsOf(view, unit, content_hash));
+  return SetPlaces(unit, std::move(places));
+}
+
+void Occupancy::Promise(const ClusterView& view, const std::string& unit,
+                        const std::string& machine) {
+  promised_.insert_or_assign(unit, machine);
+  SyncUnit(view, unit);
+}
+
+void Occupancy::BreakPromise(const ClusterView& view, const std::string& unit) {
+  if (promised_.erase(unit) > 0) SyncUnit(view, unit);
+}
+
+std::string Occupancy::RulesOutTogether(std::span<const UnitId> units, const std::string& machine,
+                                        std::span<const UnitId> without) {
+  const auto slot = scheduler_.FindMachine(machine);
+  if (!slot || !scheduler_.IsPresent(*slot)) return std::string(scheduler::kAbsentText);
+  struct Before {
+    UnitId unit;
+    std::optional<Hold> hold;
+  };
+  std::vector<Before> before;
+  const auto hold_of = [&](UnitId unit) -> std::optional<Hold> {
+    for (const auto& [place, hold] : PlacesOf(unit)) {
+      if (place == *slot) return hold;
+    }
+    return std::nullopt;
+  };
+  for (const UnitId unit : without) {
+    const auto hold = hold_of(unit);
+    if (!hold || std::find(units.begin(), units.end(), unit) != units.end()) continue;
+    before.push_back({unit, hold});
+    scheduler_.Unplace(unit, *slot);
+  }
+  for (const UnitId unit : units) {
+    const auto hold = hold_of(unit);
+    if (hold == Hold::kRuns) continue;
+    before.push_back({unit, hold});
+    scheduler_.Place(unit, *slot, Hold::kRuns);
+  }
+  std::string why;
+  for (const UnitId unit : units) {
+    why = scheduler_.RulesOut(unit, *slot, As::kNewcomer);
+    if (!why.empty()) break;
+  }
+  for (const Before& one : before) {
+    if (one.hold) {
+      scheduler_.Place(one.unit, *slot, *one.hold);
+    } else {
+      scheduler_.Unplace(one.unit, *slot);
+    }
+  }
+  return why;
+}
+
+Occupancy::Places Occupancy::PlacesOf(UnitId unit) const {
+  Places places;
+  const std::vector<Slot> runs = scheduler_.RunsOn(unit);
+  auto run = runs.begin();  // both are in the order of machine ids
+  for (const Slot slot : scheduler_.Occupies(unit)) {
+    const bool runs_there = run != runs.end() && *run == slot;
+    if (runs_there) ++run;
+    places.emplace_back(slot, runs_there ? Hold::kRuns : Hold::kLeaves);
+  }
+  return Normal(std::move(places));
+}
+
+bool Occupancy::SetPlaces(const std::string& unit, Places places) {
+  Known* known = Find(unit);
+  if (known == nullptr) return false;
+  const UnitId id = IdOf(unit);
+  const bool has_changed = std::exchange(known->has_changed, false);
+  const bool was_somewhere = !scheduler_.Occupies(id).empty();
+  return Tell(id, Normal(std::move(places))) || (has_changed && was_somewhere);
+}
+
+// True if it has left a machine.
+bool Occupancy::Tell(UnitId unit, const Places& places) {
+  const Places before = PlacesOf(unit);
+  if (before == places) return false;
+  bool left = false;
+  auto now = places.begin();
+  for (const auto& [slot, hold] : before) {
+    while (now != places.end() && now->first < slot) ++now;
+    if (now != places.end() && now->first == slot) continue;
+    scheduler_.Unplace(unit, slot);
+    left = true;
+  }
+  auto was = before.begin();
+  for (const auto& place : places) {
+    while (was != before.end() && was->first < place.first) ++was;
+    if (was != before.end() && *was == place) continue;
+    scheduler_.Place(unit, place.first, place.second);
+  }
+  return left;
+}
+
+Occupancy::Places Occupancy::PretendOnlyOn(UnitId unit, const std::string& machine) {
+  Places before = PlacesOf(unit);
+  Places after = {{scheduler_.SlotOf(machine), Hold::kRuns}};
+  // Absent machines count for nothing, and might lose their number.
+  std::copy_if(before.begin(), before.end(), std::back_inserter(after),
+               [&](const auto& place) { return !scheduler_.IsPresent(place.first); });
+  Tell(unit, Normal(std::move(after)));
+  return before;
+}
+
+void Occupancy::Restore(UnitId unit, const Places& places) { Tell(unit, places); }
+
+std::vector<std::string> Occupancy::UnitsOn(const std::string& machine) const {
+  std::vector<std::string> units;
+  const auto slot = scheduler_.FindMachine(machine);
+  if (!slot) return units;
+  for (const UnitId unit : scheduler_.UnitsOn(*slot)) units.push_back(scheduler_.UnitName(unit));
+  return units;
+}
+
+std::vector<UnitId> Occupancy::LeavingOn(const std::string& machine) const {
+  std::vector<UnitId> leaving;
+  const auto slot = scheduler_.FindMachine(machine);
+  if (!slot) return leaving;
+  for (const UnitId unit : scheduler_.UnitsOn(*slot)) {
+    const auto runs = scheduler_.RunsOn(unit);
+    if (std::find(runs.begin(), runs.end(), *slot) == runs.end()) leaving.push_back(unit);
+  }
+  return leaving;
 }
 
 const std::set<std::string>& Occupancy::FollowersOf(const std::string& unit) const {
+  static const std::set<std::string> kNone;
   const auto it = followers_.find(unit);
-  return it == followers_.end() ? NoUnits() : it->second;
+  return it == followers_.end() ? kNone : it->second;
 }
 
 }  // namespace fleet::reconcile

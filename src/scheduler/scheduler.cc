@@ -1,238 +1,182 @@
 #include "scheduler/scheduler.h"
 
 #include <algorithm>
-#include <utility>
 
-#include "scheduler/explanation.h"
-#include "scheduler/machine_index.h"
-#include "scheduler/placements.h"
+#include "scheduler/scheduler_impl.h"
 
 namespace fleet::scheduler {
 
-struct Scheduler::Impl {
-  using Candidate = Placements::Candidate;
-
-  // What is left of all machines when each constraint has been applied in turn.
-  struct Feasible {
-    Bits slots;
-    std::vector<RuledOut> ruled_out;  // only if asked for
-  };
-  enum class Explain { kNo, kYes };
-
-  MachineIndex machines;
-  Placements placements;
-
-  Slot SlotOf(std::string_view machine) {
-    const Slot slot = machines.FindOrAdd(machine);
-    if (!machines.NeedsRenumbering()) return slot;
-    // An empty absent machine would be dropped; this one is about to be used.
-    machines.ChangeLoad(slot, 1);
-    placements.Renumber(machines.Renumber());
-    const Slot renumbered = *machines.Find(machine);
-    machines.ChangeLoad(renumbered, -1);
-    return renumbered;
+std::optional<uint64_t> Scheduler::Impl::KindOf(UnitId unit) const {
+  const UnitClass& unit_class = state.units.ClassOf(unit);
+  // What is followed may move without making room.
+  if (!unit_class.requirements->machine_of.empty() || !unit_class.collocate.empty() ||
+      !state.units.PlacedOf(unit).empty()) {
+    return std::nullopt;
   }
+  return uint64_t{state.units.ClassIdOf(unit)} << 32 | state.units.MatchSetOf(unit);
+}
 
-  Bits Runs(std::string_view unit) const {
-    Bits slots;
-    for (const Slot slot : placements.RunsOn(unit)) slots.Set(slot);
-    return slots;
-  }
+void Scheduler::Impl::SortByName(std::vector<UnitId>& units) const {
+  std::sort(units.begin(), units.end(),
+            [&](UnitId a, UnitId b) { return state.units.NameOf(a) < state.units.NameOf(b); });
+}
 
-  std::string TextOfMachineOf(const std::string& unit) const {
-    Bits runs = Runs(unit);
-    const size_t placed = runs.Count();
-    runs &= machines.present();
-    return MachineOfText(unit, placed, runs.Count());
-  }
+std::vector<std::string> Scheduler::Impl::NamesOf(const std::vector<UnitId>& units) const {
+  std::vector<std::string> names;
+  names.reserve(units.size());
+  for (const UnitId unit : units) names.push_back(state.units.NameOf(unit));
+  return names;
+}
 
-  std::string TextOfMachineId(const std::string& id) const {
-    const auto slot = machines.Find(id);
-    return MachineIdText(id, slot && machines.is_present(*slot));
-  }
-
-  // Enough of the units that conflict on these machines to name some, from the first machines on.
-  std::vector<std::string> SomeConflicts(const Candidate& candidate, const Bits& slots) const {
-    constexpr size_t kMaxMachines = 256;
-    std::set<std::string> units;
-    size_t looked_at = 0;
-    for (const Slot slot : machines.InOrder(slots)) {
-      if (units.size() > kNamedConflicts || ++looked_at > kMaxMachines) break;
-      for (std::string& unit : placements.ConflictsOn(candidate, slot)) {
-        units.insert(std::move(unit));
-      }
-    }
-    return {units.begin(), units.end()};
-  }
-
-  // The constraints in the order in which a machine is counted, see RuledOut.
-  Feasible Narrow(const Candidate& candidate, const Requirements& requirements,
-                  std::string_view avoid, Explain explain) const {
-    Feasible feasible = {.slots = machines.present()};
-    // Takes `out` away; `text` says why, given what it took.
-    const auto rule_out = [&](const Bits& out, auto text) {
-      if (explain == Explain::kYes) {
-        Bits taken = feasible.slots;
-        taken &= out;
-        const size_t count = taken.Count();
-        if (count > 0) feasible.ruled_out.push_back({text(taken), static_cast<int>(count)});
-      }
-      feasible.slots -= out;
-    };
-    const auto keep_only = [&](const Bits& kept, auto text) {
-      Bits out = machines.present();
-      out -= kept;
-      rule_out(out, text);
-    };
-
-    for (const auto& [key, values] : requirements.metadata) {
-      keep_only(machines.WithMetadata(key, values),
-                [&](const Bits&) { return MetadataText(key, values); });
-    }
-    if (!requirements.machine_id.empty()) {
-      Bits kept;
-      if (const auto slot = machines.Find(requirements.machine_id)) kept.Set(*slot);
-      keep_only(kept, [&](const Bits&) { return TextOfMachineId(requirements.machine_id); });
-    }
-    for (const std::string& unit : requirements.machine_of) {
-      keep_only(Runs(unit), [&](const Bits&) { return TextOfMachineOf(unit); });
-    }
-    rule_out(placements.Conflicting(candidate),
-             [&](const Bits& taken) { return ConflictsText(SomeConflicts(candidate, taken)); });
-    keep_only(machines.schedulable(), [](const Bits&) { return std::string(kNotSchedulableText); });
-    if (const auto slot = machines.Find(avoid)) {
-      Bits out;
-      out.Set(*slot);
-      rule_out(out, [](const Bits&) { return std::string(kAvoidedText); });
-    }
-    return feasible;
-  }
-
-  // The least loaded, where the candidate's own occupation does not count as load; of equals the
-  // one where it runs already, then the first id.
-  std::optional<Slot> Best(const Candidate& candidate, const std::string& unit, Bits slots) const {
-    struct Rank {
-      Slot slot = 0;
-      uint32_t load = 0;
-      bool runs = false;
-    };
-    const std::vector<Slot> runs_on = placements.RunsOn(unit);
-    std::vector<Rank> occupied;
-    for (const Slot slot : candidate.Occupied()) {
-      if (!slots.Test(slot)) continue;
-      occupied.push_back({slot, machines.load(slot) - 1,
-                          std::binary_search(runs_on.begin(), runs_on.end(), slot)});
-      slots.Clear(slot);
-    }
-    std::optional<Rank> best;
-    if (const auto slot = machines.LeastLoaded(slots)) best = {*slot, machines.load(*slot), false};
-    for (const Rank& rank : occupied) {
-      const bool stays = best && rank.load == best->load && rank.runs != best->runs;
-      if (!best ||
-          (stays ? rank.runs : machines.IsBefore(rank.slot, rank.load, best->slot, best->load))) {
-        best = rank;
-      }
-    }
-    if (!best) return std::nullopt;
-    return best->slot;
-  }
-
-  Explanation ExplanationOf(const Candidate& candidate, const Requirements& requirements,
-                            std::string_view avoid) const {
-    Explanation explanation = {.machines = static_cast<int>(machines.present().Count())};
-    explanation.ruled_out = Narrow(candidate, requirements, avoid, Explain::kYes).ruled_out;
-    std::sort(explanation.ruled_out.begin(), explanation.ruled_out.end(),
-              [](const RuledOut& a, const RuledOut& b) {
-                if (a.machines != b.machines) return a.machines > b.machines;
-                return a.constraint < b.constraint;
-              });
-    return explanation;
-  }
-};
-
-Scheduler::Scheduler() : impl_(std::make_unique<Impl>()) {}
+Scheduler::Scheduler(Placement placement) : impl_(std::make_unique<Impl>(placement)) {}
 Scheduler::~Scheduler() = default;
 Scheduler::Scheduler(Scheduler&&) noexcept = default;
 Scheduler& Scheduler::operator=(Scheduler&&) noexcept = default;
 
-void Scheduler::SetMachine(const Machine& machine) {
-  impl_->machines.Set(impl_->SlotOf(machine.id), machine);
+// --- machines ------------------------------------------------------------------------------------
+
+Slot Scheduler::SetMachine(const Machine& machine) {
+  State& state = impl_->state;
+  const Slot slot = state.machines.FindOrAdd(machine.id);
+  state.machines.Set(slot, machine);
+  state.units.MachineChanged(slot);
+  state.domains.MachineChanged(slot);
+  ++impl_->loosened;
+  return slot;
 }
 
 void Scheduler::RemoveMachine(std::string_view id) {
-  if (const auto slot = impl_->machines.Find(id)) impl_->machines.Remove(*slot);
+  State& state = impl_->state;
+  const auto slot = state.machines.Find(id);
+  if (!slot) return;
+  state.machines.Remove(*slot);
+  state.units.MachineChanged(*slot);
+  state.domains.MachineChanged(*slot);
+  ++impl_->loosened;
 }
 
-bool Scheduler::HasMachine(std::string_view id) const {
-  const auto slot = impl_->machines.Find(id);
-  return slot && impl_->machines.is_present(*slot);
+Slot Scheduler::SlotOf(std::string_view id) { return impl_->state.machines.FindOrAdd(id); }
+
+std::optional<Slot> Scheduler::FindMachine(std::string_view id) const {
+  return impl_->state.machines.Find(id);
 }
 
-void Scheduler::Place(const std::string& unit, const RequirementsPtr& requirements,
-                      const std::string& machine, Hold hold) {
-  Unplace(unit, machine);
-  const Slot slot = impl_->SlotOf(machine);
-  impl_->placements.Add(unit, requirements ? *requirements : Requirements{}, slot, hold);
-  impl_->machines.ChangeLoad(slot, 1);
+const std::string& Scheduler::MachineName(Slot machine) const {
+  return impl_->state.machines.id(machine);
 }
 
-void Scheduler::Unplace(const std::string& unit, const std::string& machine) {
-  const auto slot = impl_->machines.Find(machine);
-  if (slot && impl_->placements.Remove(unit, *slot)) impl_->machines.ChangeLoad(*slot, -1);
+bool Scheduler::IsPresent(Slot machine) const {
+  return impl_->state.machines.present().Test(machine);
 }
 
-Choice Scheduler::Choose(const std::string& unit, const Requirements& requirements,
-                         std::string_view avoid) const {
-  const auto candidate = impl_->placements.MakeCandidate(unit, requirements);
-  auto feasible = impl_->Narrow(candidate, requirements, avoid, Impl::Explain::kNo);
-  if (const auto best = impl_->Best(candidate, unit, std::move(feasible.slots))) {
-    return {.machine = impl_->machines.id(*best)};
+size_t Scheduler::present_machines() const { return impl_->state.machines.present_count(); }
+
+Resources Scheduler::ReservedOn(Slot machine) const {
+  return impl_->state.machines.reserved(machine);
+}
+
+// --- units ---------------------------------------------------------------------------------------
+
+UnitId Scheduler::SetUnit(std::string_view name, const RequirementsPtr& requirements) {
+  const auto [unit, is_changed] = impl_->state.units.Set(name, requirements);
+  if (is_changed) ++impl_->loosened;
+  return unit;
+}
+
+void Scheduler::RemoveUnit(UnitId unit) {
+  impl_->state.units.Remove(unit);
+  ++impl_->loosened;
+}
+
+std::optional<UnitId> Scheduler::FindUnit(std::string_view name) const {
+  return impl_->state.units.Find(name);
+}
+
+const std::string& Scheduler::UnitName(UnitId unit) const {
+  return impl_->state.units.NameOf(unit);
+}
+
+const Requirements& Scheduler::RequirementsOf(UnitId unit) const {
+  return *impl_->state.units.ClassOf(unit).requirements;
+}
+
+void Scheduler::Place(UnitId unit, Slot machine, Hold hold) {
+  impl_->state.units.Place(unit, machine, hold);
+}
+
+void Scheduler::Unplace(UnitId unit, Slot machine) {
+  if (impl_->state.units.Unplace(unit, machine)) ++impl_->loosened;
+}
+
+std::vector<Slot> Scheduler::RunsOn(UnitId unit) const {
+  Bits slots;
+  for (const UnitTable::Placed& placed : impl_->state.units.PlacedOf(unit)) {
+    if (placed.hold == Hold::kRuns) slots.Set(placed.slot);
   }
-  return {.explanation = impl_->ExplanationOf(candidate, requirements, avoid)};
+  return impl_->state.machines.InOrder(slots);
 }
 
-std::string Scheduler::RulesOut(const std::string& unit, const Requirements& requirements,
-                                const std::string& machine, bool newcomer) const {
-  const auto slot = impl_->machines.Find(machine);
-  if (!slot || !impl_->machines.is_present(*slot)) return std::string(kAbsentText);
-  for (const auto& [key, values] : requirements.metadata) {
-    if (!impl_->machines.HasMetadata(*slot, key, values)) return MetadataText(key, values);
-  }
-  if (!requirements.machine_id.empty() && requirements.machine_id != machine) {
-    return impl_->TextOfMachineId(requirements.machine_id);
-  }
-  for (const std::string& followed : requirements.machine_of) {
-    const std::vector<Slot> runs = impl_->placements.RunsOn(followed);
-    if (!std::binary_search(runs.begin(), runs.end(), *slot)) {
-      return impl_->TextOfMachineOf(followed);
+std::vector<Slot> Scheduler::Occupies(UnitId unit) const {
+  Bits slots;
+  for (const UnitTable::Placed& placed : impl_->state.units.PlacedOf(unit)) slots.Set(placed.slot);
+  return impl_->state.machines.InOrder(slots);
+}
+
+std::vector<UnitId> Scheduler::UnitsOn(Slot machine) const {
+  std::vector<UnitId> units = impl_->state.units.On(machine);
+  impl_->SortByName(units);
+  return units;
+}
+
+// --- questions -----------------------------------------------------------------------------------
+
+std::optional<Slot> Scheduler::Choose(UnitId unit, std::optional<Slot> avoid) const {
+  // What has failed without anything to avoid fails with it, too.
+  if (!impl_->failed.empty()) {
+    const auto kind = impl_->KindOf(unit);
+    const auto failed = kind ? impl_->failed.find(*kind) : impl_->failed.end();
+    if (failed != impl_->failed.end() && failed->second == impl_->FailuresUntil()) {
+      return std::nullopt;
     }
   }
-  const auto candidate = impl_->placements.MakeCandidate(unit, requirements);
-  if (impl_->placements.ConflictsAt(candidate, *slot)) {
-    return ConflictsText(impl_->placements.ConflictsOn(candidate, *slot));
+  const auto chosen = ChooseTogether({&unit, 1}, avoid);
+  if (chosen || avoid) return chosen;
+  if (const auto kind = impl_->KindOf(unit)) {
+    constexpr size_t kMost = 100'000;
+    if (impl_->failed.size() >= kMost) impl_->failed.clear();
+    impl_->failed[*kind] = impl_->FailuresUntil();
   }
-  if (newcomer && !impl_->machines.is_schedulable(*slot)) return std::string(kNotSchedulableText);
+  return chosen;
+}
+
+std::optional<Slot> Scheduler::ChooseTogether(std::span<const UnitId> units,
+                                              std::optional<Slot> avoid) const {
+  return Candidate(impl_->state, units).Best(avoid);
+}
+
+std::vector<Slot> Scheduler::EligibleMachines(UnitId unit) const {
+  const Candidate candidate(impl_->state, {&unit, 1});
+  return impl_->state.machines.InOrder(candidate.Feasible(std::nullopt));
+}
+
+std::vector<UnitId> Scheduler::Conflicts(UnitId unit, Slot machine) const {
+  return Candidate(impl_->state, {&unit, 1}).ConflictsAt(machine);
+}
+
+std::string Scheduler::RulesOut(UnitId unit, Slot machine, As as) const {
+  using Kind = Candidate::Kind;
+  if (!IsPresent(machine)) return std::string(kAbsentText);
+  const Candidate candidate(impl_->state, {&unit, 1});
+  for (const Candidate::Constraint& constraint : candidate.Constraints(std::nullopt)) {
+    const bool is_room = constraint.kind == Kind::kCores || constraint.kind == Kind::kMemory;
+    if (is_room && as == As::kResident) continue;
+    if (constraint.kind == Kind::kCordon && as != As::kNewcomer) continue;
+    if (!candidate.RulesOut(constraint, machine)) continue;
+    Bits out;
+    out.Set(machine);
+    return impl_->TextOf(candidate, constraint, out);
+  }
   return {};
-}
-
-std::vector<std::string> Scheduler::EligibleMachines(const std::string& unit,
-                                                     const Requirements& requirements) const {
-  const auto candidate = impl_->placements.MakeCandidate(unit, requirements);
-  const auto feasible = impl_->Narrow(candidate, requirements, {}, Impl::Explain::kNo);
-  std::vector<std::string> ids;
-  for (const Slot slot : impl_->machines.InOrder(feasible.slots)) {
-    ids.push_back(impl_->machines.id(slot));
-  }
-  return ids;
-}
-
-std::vector<std::string> Scheduler::ConflictsOn(const std::string& unit,
-                                                const Requirements& requirements,
-                                                const std::string& machine) const {
-  const auto slot = impl_->machines.Find(machine);
-  if (!slot) return {};
-  const auto candidate = impl_->placements.MakeCandidate(unit, requirements);
-  return impl_->placements.ConflictsOn(candidate, *slot);
 }
 
 }  // namespace fleet::scheduler

@@ -19,6 +19,10 @@ size_t Bits::Count() const {
   return count;
 }
 
+bool Bits::Empty() const {
+  return std::all_of(words_.begin(), words_.end(), [](uint64_t word) { return word == 0; });
+}
+
 Bits& Bits::operator&=(const Bits& other) {
   if (words_.size() > other.words_.size()) words_.resize(other.words_.size());
   for (size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
@@ -58,19 +62,6 @@ Bits& Bits::operator-=(const SlotSet& other) {
   return *this;
 }
 
-std::optional<Slot> Bits::FirstCommon(const Bits& other, Slot from, Slot to) const {
-  const size_t words = std::min({words_.size(), other.words_.size(), (size_t{to} + 63) / 64});
-  for (size_t i = from / 64; i < words; ++i) {
-    uint64_t word = words_[i] & other.words_[i];
-    if (i == from / 64) word &= ~uint64_t{0} << (from % 64);
-    if (word == 0) continue;
-    const auto slot = static_cast<Slot>(i * 64 + static_cast<size_t>(std::countr_zero(word)));
-    if (slot >= to) return std::nullopt;
-    return slot;
-  }
-  return std::nullopt;
-}
-
 void SlotSet::Insert(Slot slot) {
   if (Contains(slot)) return;
   ++size_;
@@ -103,21 +94,6 @@ bool SlotSet::Contains(Slot slot) const {
   return is_dense_ ? dense_.Test(slot) : std::binary_search(sparse_.begin(), sparse_.end(), slot);
 }
 
-std::optional<Slot> SlotSet::FirstCommon(const Bits& among, Slot from, Slot to) const {
-  if (is_dense_) return dense_.FirstCommon(among, from, to);
-  for (auto slot = std::lower_bound(sparse_.begin(), sparse_.end(), from);
-       slot != sparse_.end() && *slot < to; ++slot) {
-    if (among.Test(*slot)) return *slot;
-  }
-  return std::nullopt;
-}
-
-SlotSet SlotSet::Renumbered(const std::vector<Slot>& renumbered) const {
-  SlotSet set;
-  ForEach([&](Slot slot) { set.Insert(renumbered[slot]); });
-  return set;
-}
-
 void SlotCounts::Increment(Slot slot) {
   if (!slots_.Contains(slot)) {
     slots_.Insert(slot);
@@ -140,13 +116,6 @@ uint32_t SlotCounts::At(Slot slot) const {
   if (!slots_.Contains(slot)) return 0;
   auto entry = repeated_.find(slot);
   return entry == repeated_.end() ? 1 : entry->second;
-}
-
-SlotCounts SlotCounts::Renumbered(const std::vector<Slot>& renumbered) const {
-  SlotCounts counts;
-  counts.slots_ = slots_.Renumbered(renumbered);
-  for (const auto& [slot, count] : repeated_) counts.repeated_[renumbered[slot]] = count;
-  return counts;
 }
 
 }  // namespace fleet::scheduler

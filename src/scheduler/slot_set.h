@@ -1,20 +1,18 @@
 #pragma once
 
-// Sets of machines, by slot: small dense numbers that MachineIndex gives to machines. Choosing a
-// machine is the intersection of such sets, 64 machines in a step.
+// Sets of machines, by slot: small dense numbers that MachineTable gives to machines. Sets of other
+// small numbers (the places of a scope, scopes.h) are the same.
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 
 namespace fleet::scheduler {
 
-using Slot = uint32_t;
+using Slot = uint32_t;  // a machine, as in scheduler.h
 
 class SlotSet;
 
@@ -27,6 +25,7 @@ class Bits {
     return slot / 64 < words_.size() && (words_[slot / 64] >> (slot % 64) & 1) != 0;
   }
   size_t Count() const;
+  bool Empty() const;
 
   Bits& operator&=(const Bits& other);
   Bits& operator|=(const Bits& other);
@@ -35,8 +34,21 @@ class Bits {
   Bits& operator|=(const SlotSet& other);
   Bits& operator-=(const SlotSet& other);
 
-  // The first slot in [from, to) that is set here and in `other`.
-  std::optional<Slot> FirstCommon(const Bits& other, Slot from, Slot to) const;
+  // Those in both sets, in order; `function` returns from where to go on, slot + 1 or later.
+  template <typename Function>
+  void ForEachCommon(const Bits& other, Function function) const {
+    const size_t words = words_.size() < other.words_.size() ? words_.size() : other.words_.size();
+    Slot next = 0;
+    for (size_t i = 0; i < words; i = i < next / 64 ? next / 64 : i + 1) {
+      uint64_t word = words_[i] & other.words_[i];
+      if (next / 64 == i) word &= ~uint64_t{0} << (next % 64);
+      while (word != 0) {
+        next = function(static_cast<Slot>(i * 64 + static_cast<size_t>(std::countr_zero(word))));
+        if (next / 64 > i) break;
+        word &= ~uint64_t{0} << (next % 64);
+      }
+    }
+  }
 
   template <typename Function>
   void ForEach(Function function) const {
@@ -60,9 +72,6 @@ class SlotSet {
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  // The first slot in [from, to) that is in this set and in `among`.
-  std::optional<Slot> FirstCommon(const Bits& among, Slot from, Slot to) const;
-
   template <typename Function>
   void ForEach(Function function) const {
     if (is_dense_) {
@@ -71,9 +80,6 @@ class SlotSet {
       for (const Slot slot : sparse_) function(slot);
     }
   }
-
-  // The same set after slot i got the number renumbered[i].
-  SlotSet Renumbered(const std::vector<Slot>& renumbered) const;
 
  private:
   friend class Bits;
@@ -93,7 +99,6 @@ class SlotCounts {
   void Decrement(Slot slot);  // REQUIRES: At(slot) > 0
   uint32_t At(Slot slot) const;
   const SlotSet& slots() const { return slots_; }  // where it is at all
-  SlotCounts Renumbered(const std::vector<Slot>& renumbered) const;
 
  private:
   SlotSet slots_;

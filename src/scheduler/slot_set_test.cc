@@ -11,7 +11,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
-using ::testing::IsEmpty;
 
 template <typename Set>
 std::vector<Slot> Members(const Set& set) {
@@ -54,16 +53,13 @@ TEST(Bits, CombineWhateverTheirLengths) {
   EXPECT_FALSE(bits.Test(100000));
 }
 
-TEST(Bits, FindTheFirstCommonSlotWithinBounds) {
-  const Bits a = Of({3, 63, 64, 130});
-  const Bits b = Of({4, 63, 64, 130, 131});
-  EXPECT_EQ(a.FirstCommon(b, 0, 200), 63U);
-  EXPECT_EQ(a.FirstCommon(b, 63, 200), 63U);
-  EXPECT_EQ(a.FirstCommon(b, 64, 200), 64U);
-  EXPECT_EQ(a.FirstCommon(b, 65, 200), 130U);
-  EXPECT_EQ(a.FirstCommon(b, 65, 130), std::nullopt);
-  EXPECT_EQ(a.FirstCommon(b, 131, 200), std::nullopt);
-  EXPECT_EQ(a.FirstCommon(Bits(), 0, 200), std::nullopt);
+TEST(Bits, AreEmptyAgainWhenAllAreCleared) {
+  Bits bits;
+  EXPECT_TRUE(bits.Empty());
+  bits.Set(100);
+  EXPECT_FALSE(bits.Empty());
+  bits.Clear(100);
+  EXPECT_TRUE(bits.Empty());
 }
 
 TEST(SlotSet, IsTheSameSetFewOrMany) {
@@ -99,14 +95,7 @@ TEST(SlotSet, CombinesWithBitsFewOrMany) {
     Bits rest = Of({1, 6, 99});
     rest -= set;
     EXPECT_THAT(Members(rest), ElementsAre(1));
-    EXPECT_EQ(set.FirstCommon(Of({1, 6, 99}), 7, 1000), 99U);
-    EXPECT_EQ(set.FirstCommon(Of({1, 6, 99}), 7, 99), std::nullopt);
   }
-}
-
-TEST(SlotSet, TakesNewNumbers) {
-  EXPECT_THAT(Members(SetOf({0, 2}).Renumbered({5, 6, 1})), ElementsAre(1, 5));
-  EXPECT_THAT(Members(SlotSet().Renumbered({})), IsEmpty());
 }
 
 TEST(SlotCounts, CountPerMachine) {
@@ -120,9 +109,6 @@ TEST(SlotCounts, CountPerMachine) {
   EXPECT_EQ(counts.At(3), 0U);
   counts.Decrement(7);
   EXPECT_EQ(counts.At(7), 2U);
-  const SlotCounts moved = counts.Renumbered({0, 1, 4, 3, 2, 5, 6, 0});
-  EXPECT_EQ(moved.At(0), 2U);
-  EXPECT_EQ(moved.At(4), 1U);
   counts.Decrement(7);
   counts.Decrement(7);
   EXPECT_EQ(counts.At(7), 0U);

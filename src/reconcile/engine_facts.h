@@ -1,0 +1,56 @@
+#pragma once
+
+// Small facts about records that several of the engine's decisions ask for.
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/glob.h"
+#include "model/cluster_view.h"
+#include "model/unit_name.h"
+
+namespace fleet::reconcile {
+
+inline AssignmentState StateFor(DesiredState desired) {
+  return desired == DesiredState::kLaunched ? AssignmentState::kLaunched : AssignmentState::kLoaded;
+}
+
+// A record of this unit that cannot be read: nothing is decided about it.
+inline bool HasUnreadableRecord(const ClusterView& view, const std::string& unit) {
+  if (view.unreadable.empty()) return false;
+  const std::string tail = "/" + unit;
+  return std::any_of(view.unreadable.begin(), view.unreadable.end(),
+                     [&](const auto& entry) { return entry.first.ends_with(tail); });
+}
+
+// What the engine has noted about a unit that is not placed.
+inline bool HasNotes(const UnitRecord& record) {
+  return !record.refusal.empty() || !record.nominated_machine.empty();
+}
+
+// The record of a unit that has just been placed, or that is not to be placed.
+inline UnitRecord WithoutNotes(UnitRecord record) {
+  record.refusal.clear();
+  record.nominated_machine.clear();
+  record.move_to.clear();
+  return record;
+}
+
+inline bool MatchesOne(const std::vector<std::string>& globs, const std::string& name) {
+  return std::any_of(globs.begin(), globs.end(),
+                     [&](const std::string& glob) { return GlobMatches(glob, name); });
+}
+
+inline bool IsTemplate(const std::string& unit) {
+  const auto name = UnitName::Parse(unit);
+  return name.ok() && name->is_template();
+}
+
+// The template of an instance; empty for other units.
+inline std::string TemplateOf(const std::string& unit) {
+  const auto name = UnitName::Parse(unit);
+  return name.ok() && name->is_instance() ? name->TemplateName() : "";
+}
+
+}  // namespace fleet::reconcile

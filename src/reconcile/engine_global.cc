@@ -1,0 +1,82 @@
+// Global units: one assignment for each eligible machine. See engine_reconciler.h for the whole.
+
+#include <algorithm>
+#include <utility>
+
+#include "reconcile/engine_facts.h"
+#include "reconcile/engine_reconciler.h"
+
+namespace fleet::reconcile {
+
+void EngineReconciler::JudgeGlobal(const Member& member, std::vector<Decision>& decisions) {
+  const std::string& unit = member.unit;
+  const UnitRecord& record = member.record->value;
+  if (HasNotes(record) || !record.move_to.empty()) {
+    // One write of the unit's record; the machines follow once it is in the view.
+    ClearNotes(unit, *member.record, "it is global", decisions);
+    return;
+  }
+  std::vector<std::string> eligible;
+  for (const scheduler::Slot slot : occupancy_.scheduler().EligibleMachines(member.id)) {
+    eligible.push_back(occupancy_.scheduler().MachineName(slot));
+  }
+  const auto is_eligible = [&](const std::string& machine) {
+    return std::binary_search(eligible.begin(), eligible.end(), machine);
+  };
+  const auto begin = [&](std::string kind, const std::string& machine, std::string reason) {
+    Decision decision = Begin();
+    AddUnit(decision, unit);
+    decision.events.push_back({std::move(kind), unit, machine, std::move(reason)});
+    GuardUnit(decision, unit);
+    return decision;
+  };
+  std::set<std::string> assigned;
+  for (const Placed& placed : member.placed) {
+    const Assignment& assignment = placed.stored->value;
+    assigned.insert(placed.machine);
+    if (view_->machines.Find(placed.machine) == nullptr) continue;  // it keeps it for its return
+    if (assignment.state == AssignmentState::kGone) {
+      if (!ReportedGone(*view_, unit, placed.machine, assignment)) continue;
+      const bool again = is_eligible(placed.machine);
+      Decision decision = begin(again ? "placed" : "ended", placed.machine, "global");
+      GuardAssignment(decision, unit, placed.machine);
+      if (again) {
+        GuardTarget(decision, placed.machine);
+        PutNewAssignment(decision, member, placed.machine);
+      } else {
+        decision.writes.emplace_back(DeleteAssignment{unit, placed.machine});
+      }
+      Emit(std::move(decision), decisions);
+      continue;
+    }
+    std::string why = MustLeave(member, placed);
+    if (assignment.uid != record.uid) why = "it belongs to a unit destroyed before";
+    if (why.empty()) {
+      UpdateInPlace(member, placed, decisions);
+      continue;
+    }
+    Decision decision = begin("stopped", placed.machine, why);
+    PutTombstone(decision, unit, placed, "");
+    Emit(std::move(decision), decisions);
+  }
+  // Others may leave the machines where it is not.
+  if (eligible.size() < view_->machines.size()) waiting_.insert(unit);
+  for (const std::string& machine : eligible) {
+    if (assigned.contains(machine)) continue;
+    Decision decision = begin("placed", machine, "global");
+    GuardTarget(decision, machine);
+    GuardFollowed(decision, *member.requirements, machine);
+    GuardAssignment(decision, unit, machine);
+    PutNewAssignment(decision, member, machine);
+    const auto* report = view_->states.Find(UnitOnMachine{unit, machine});
+    if (report != nullptr && report->value.uid == record.uid && !report->value.gone) {
+      auto& put = std::get<PutAssignment>(decision.writes.back());
+      put.assignment.generation = report->value.generation;
+      put.assignment.content_hash = report->value.content_hash;
+      decision.events = {{"adopted", unit, machine, "it runs there already"}};
+    }
+    Emit(std::move(decision), decisions);
+  }
+}
+
+}  // namespace fleet::reconcile
