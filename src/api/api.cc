@@ -14,6 +14,7 @@ Api::Api(ApiContext context) : state_(std::make_unique<ApiState>(std::move(conte
   AddMachineRoutes(*state_);
   AddBatchRoutes(*state_);
   AddBackupRoutes(*state_);
+  AddPlanningRoutes(*state_);
   AddWatchRoutes(*state_);
   AddHealthRoutes(*state_);
   AddDiscoveryRoutes(*state_);

@@ -3,9 +3,9 @@
 // The HTTP API's behaviour, without the network: requests in, responses out. Server (server.h)
 // brings the requests.
 //
-// Lives in one loop, the API loop: its executor. The store calls back there, and all its member
-// functions are called there. Reads are answered from the newest view; a write is answered when the
-// view shows it.
+// Lives in one loop, the API loop, which is its executor; it plans in a thread of its own. The
+// store calls back there, and all its member functions are called there. Reads are answered from
+// the newest view; a write is answered when the view shows it.
 
 #include <functional>
 #include <memory>
@@ -13,6 +13,7 @@
 
 #include "absl/time/time.h"
 #include "api/http.h"
+#include "api/planning.h"
 #include "api/watch_hub.h"
 #include "base/executor.h"
 #include "model/cluster_view.h"
@@ -32,6 +33,9 @@ struct ApiContext {
   // Why there is no view yet: which endpoints and why, or who else has this machine's id.
   std::function<std::string()> unavailable_cause;
   WatchLimits watch;
+  // What explanations and plans go by; as the engine's.
+  reconcile::EngineSettings settings;
+  Planner planner;
 };
 
 struct ApiState;

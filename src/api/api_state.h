@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "api/assignment_counts.h"
 #include "api/http.h"
+#include "api/planning.h"
 #include "api/revision_waiters.h"
 #include "api/router.h"
 #include "api/watch_hub.h"
@@ -24,6 +25,7 @@ struct ApiState {
       : context(std::move(its_context)),
         changer(context.store, context.keys),
         waiters(context.executor),
+        planning(context.executor),
         hub(context.executor, &counts, context.watch) {}
 
   ApiContext context;
@@ -33,6 +35,7 @@ struct ApiState {
   AssignmentCounts counts;
   registry::UnitChanger changer;
   RevisionWaiters waiters;
+  Planning planning;
   WatchHub hub;
   Router router;
   std::string discovery;
@@ -57,6 +60,7 @@ void AddStateRoutes(ApiState& state);
 void AddMachineRoutes(ApiState& state);
 void AddBatchRoutes(ApiState& state);
 void AddBackupRoutes(ApiState& state);
+void AddPlanningRoutes(ApiState& state);
 void AddWatchRoutes(ApiState& state);
 void AddHealthRoutes(ApiState& state);
 void AddDiscoveryRoutes(ApiState& state);  // the last: it describes the others

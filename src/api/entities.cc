@@ -97,6 +97,7 @@ void WritePlacedStatus(JsonWriter& json, const ClusterView& view, const UnitName
   json.Member("machineID", status.machine);
   const std::vector<std::string> machines = AssignedTo(view, name.full());
   if (!machines.empty()) json.Always("target", machines[0]);
+  json.Member("moveTo", view.units.Find(name.full())->value.move_to);
   WriteProgress(json, status);
 }
 

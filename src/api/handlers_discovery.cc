@@ -27,6 +27,7 @@ constexpr std::string_view kSchemas = R"json({
  "name":{"type":"string","required":true},
  "options":{"type":"array","items":{"$ref":"UnitOption"}},
  "desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
+ "moveTo":{"type":"string"},
  "currentState":{"type":"string","enum":["inactive","loaded","launched"]},
  "machineID":{"type":"string","required":true},
  "uid":{"type":"string"},"hash":{"type":"string"},"content":{"type":"string"},
@@ -53,6 +54,40 @@ constexpr std::string_view kSchemas = R"json({
   "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
   "removedMetadata":{"type":"array","items":{"type":"string"}}}}},
  "unreadable":{"type":"array","items":{"type":"string"}}}},
+"Explanation":{"id":"Explanation","type":"object","properties":{
+ "revision":{"type":"integer"},"unit":{"type":"string","required":true},
+ "state":{"type":"string","enum":["notWanted","placed","moving","waiting","global"]},
+ "machines":{"type":"array","items":{"type":"string"}},"reason":{"type":"string"},
+ "together":{"type":"array","items":{"type":"string"}},"total":{"type":"integer"},
+ "ruledOut":{"type":"array","items":{"type":"object","properties":{
+  "constraint":{"type":"string"},"machines":{"type":"integer"},"inAll":{"type":"integer"},
+  "alone":{"type":"integer"}}}},
+ "remedies":{"type":"array","items":{"type":"object","properties":{
+  "kind":{"type":"string"},"change":{"type":"string"},"machines":{"type":"integer"},
+  "of":{"type":"string"},"name":{"type":"string"},"key":{"type":"string"},
+  "amount":{"type":"integer"}}}},
+ "conflicts":{"type":"array","items":{"type":"string"}},
+ "notes":{"type":"array","items":{"type":"string"}},
+ "verdicts":{"type":"array","items":{"type":"object","properties":{
+  "machineID":{"type":"string"},"eligible":{"type":"boolean"},
+  "ruledOutBy":{"type":"array","items":{"type":"string"}},
+  "score":{"type":"object","properties":{
+   "spreadValue":{"type":"string"},"spread":{"type":"integer"},"load":{"type":"integer"},
+   "byShare":{"type":"boolean"},"runsThere":{"type":"boolean"}}}}}}}},
+"PlanRequest":{"id":"PlanRequest","type":"object","properties":{
+ "verb":{"type":"string","required":true,
+  "enum":["start","destroy","drain","scale","rebalance","lose","add"]},
+ "units":{"type":"array","items":{"type":"object","properties":{
+  "name":{"type":"string"},"content":{"type":"string"},"force":{"type":"boolean"}}}},
+ "machine":{"type":"string"},"count":{"type":"integer"},"maxMoves":{"type":"integer"}}},
+"Plan":{"id":"Plan","type":"object","properties":{
+ "revision":{"type":"integer"},
+ "changes":{"type":"array","items":{"type":"object","properties":{
+  "change":{"type":"string","enum":["place","move","stop","wait"]},"unit":{"type":"string"},
+  "from":{"type":"string"},"machine":{"type":"string"},"reason":{"type":"string"}}}},
+ "skipped":{"type":"array","items":{"type":"string"}}}},
+"RebalanceRequest":{"id":"RebalanceRequest","type":"object","properties":{
+ "maxMoves":{"type":"integer"}}},
 "UnitStatePage":{"id":"UnitStatePage","type":"object","properties":{
  "states":{"type":"array","items":{"$ref":"UnitState"}},"nextPageToken":{"type":"string"}}}
 })json";
@@ -65,7 +100,7 @@ void WriteMethod(JsonWriter& json, const Route& route) {
   json.Always("path", path);
   json.Key("parameters").BeginObject();
   if (const size_t brace = path.find('{'); brace != std::string::npos) {
-    json.Key(path.substr(brace + 1, path.size() - brace - 2)).BeginObject();
+    json.Key(path.substr(brace + 1, path.find('}') - brace - 1)).BeginObject();
     json.Always("type", "string").Always("location", "path").Key("required").Bool(true);
     json.EndObject();
   }

@@ -37,18 +37,30 @@ std::string_view RawQuery(std::string_view target) {
 }
 
 // The pattern up to its parameter; all of it if there is none.
-std::string_view FixedPart(std::string_view pattern) {
+std::string_view BeforeParameter(std::string_view pattern) {
   return pattern.substr(0, pattern.find('{'));
+}
+
+std::string_view AfterParameter(std::string_view pattern) {
+  return pattern.substr(pattern.find('}') + 1);
 }
 
 bool HasParameter(const Route& route) { return route.pattern.find('{') != std::string::npos; }
 
+// What stands in the place of the parameter. REQUIRES: HasParameter(route) and PathMatches().
+std::string_view Parameter(const Route& route, std::string_view path) {
+  path.remove_prefix(BeforeParameter(route.pattern).size());
+  path.remove_suffix(AfterParameter(route.pattern).size());
+  return path;
+}
+
 // `path` is still encoded, so that an encoded slash does not divide segments.
 bool PathMatches(const Route& route, std::string_view path) {
-  const std::string_view fixed = FixedPart(route.pattern);
-  if (!HasParameter(route)) return path == fixed;
-  return path.size() > fixed.size() && path.starts_with(fixed) &&
-         path.find('/', fixed.size()) == std::string_view::npos;
+  if (!HasParameter(route)) return path == route.pattern;
+  const std::string_view before = BeforeParameter(route.pattern);
+  const std::string_view after = AfterParameter(route.pattern);
+  return path.size() > before.size() + after.size() && path.starts_with(before) &&
+         path.ends_with(after) && Parameter(route, path).find('/') == std::string_view::npos;
 }
 
 bool IsJson(const std::string& content_type, std::string_view method) {
@@ -166,8 +178,7 @@ void Router::Dispatch(Request request, Responder respond) const {
     return;
   }
   absl::StatusOr<std::string> parameter =
-      HasParameter(**route) ? PercentDecode(path.substr(FixedPart((*route)->pattern).size()), false)
-                            : std::string();
+      HasParameter(**route) ? PercentDecode(Parameter(**route, path), false) : std::string();
   if (!parameter.ok()) {
     respond(ErrorResponse(parameter.status()));
     return;

@@ -16,7 +16,7 @@ namespace fleet::api {
 // One method of the API. `resource`, `name` and `description` stand in the discovery document.
 struct Route {
   std::string method;    // "GET"
-  std::string pattern;   // "/fleet/v1/units/{name}"; at most one parameter, the last segment
+  std::string pattern;   // "/fleet/v1/units/{name}"; at most one parameter, a whole segment
   std::string resource;  // "Units"; empty: not in the discovery document
   std::string name;      // "Get"
   std::string description;

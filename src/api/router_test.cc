@@ -31,6 +31,12 @@ class RouterTest : public ::testing::Test {
         {.method = "POST", .pattern = "/things", .handler = [](const Request&, Responder respond) {
            respond(JsonResponse(200, "{}"));
          }});
+    router_.Add({.method = "GET",
+                 .pattern = "/things/{name}/parts",
+                 .handler = [this](Request request, Responder respond) {
+                   seen_ = std::move(request);
+                   respond(JsonResponse(200, "parts"));
+                 }});
   }
 
   Response Send(Request request) {
@@ -55,6 +61,15 @@ class RouterTest : public ::testing::Test {
   Router router_;
   Request seen_;
 };
+
+TEST_F(RouterTest, APathMayGoOnAfterItsParameter) {
+  EXPECT_EQ(Send("GET", "/things/a%2fb/parts").body, "parts");
+  EXPECT_EQ(seen_.path_parameter, "a/b");
+  EXPECT_EQ(Send("GET", "/things/parts").body, "{}");
+  EXPECT_EQ(Send("GET", "/things//parts").code, 404);
+  EXPECT_EQ(Send("GET", "/things/a/b/parts").code, 404);
+  EXPECT_EQ(AllowOf(Send("PUT", "/things/a/parts")), "GET, HEAD, OPTIONS");
+}
 
 TEST_F(RouterTest, DecodesThePathParameterAndTheQuery) {
   EXPECT_EQ(Send("GET", "/things/a%40b%5cc.service?x=1%262&y=a+b&x=3&flag").code, 200);

@@ -24,6 +24,8 @@ constexpr size_t kMaxPatchChanges = 100;
 constexpr size_t kMaxPatchBytes = 512 << 10;
 // All texts of a cluster take longer to send than a page of a list.
 constexpr absl::Duration kTimeForBackup = absl::Seconds(30);
+// A plan goes through what the whole cluster would do.
+constexpr absl::Duration kTimeForPlans = absl::Seconds(30);
 // What a registry may take for one change; a big batch gets more time than a small request.
 constexpr absl::Duration kTimePerChange = absl::Milliseconds(3);
 
@@ -64,16 +66,6 @@ absl::Status ErrorOf(const HttpResponse& response) {
   if (body.is_object() && body.contains("error")) message = StringAt(body["error"], "message");
   if (message.empty()) message = Cat("the server answered HTTP ", response.head.code);
   return {CodeOf(response.head.code), message};
-}
-
-int64_t NumberAt(const json& object, std::string_view key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_number_integer() ? it->get<int64_t>() : 0;
-}
-
-bool FlagAt(const json& object, std::string_view key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_boolean() && it->get<bool>();
 }
 
 std::string ToText(const UnitChange& change) {
@@ -195,6 +187,11 @@ struct ApiClient::Impl {
 
   absl::Time DeadlineFrom(absl::Duration extra = absl::ZeroDuration()) const {
     return MonotonicNow() + options.request_timeout + extra;
+  }
+
+  // What a request that may take `time` has more than others.
+  absl::Duration Beyond(absl::Duration time) const {
+    return std::max(time - options.request_timeout, absl::ZeroDuration());
   }
 
   void Trace(std::string_view line) const {
@@ -391,6 +388,33 @@ absl::StatusOr<BatchAnswer> ApiClient::Batch(const std::vector<UnitChange>& chan
 
 absl::StatusOr<std::string> ApiClient::GetBackup() {
   return impl_->Call({.target = "/fleet/v1/backup"}, kTimeForBackup);
+}
+
+absl::StatusOr<UnitExplanation> ApiClient::Explain(const std::string& unit, bool each_machine,
+                                                   bool patient) {
+  ASSIGN_OR_RETURN(const json answer,
+                   impl_->CallJson({.target = Cat("/fleet/v1/units/", UrlEncode(unit), "/explain",
+                                                  each_machine ? "?machines=true" : "")},
+                                   patient ? impl_->Beyond(kTimeForPlans) : absl::ZeroDuration()));
+  return ExplanationFromJson(answer);
+}
+
+absl::StatusOr<Plan> ApiClient::MakePlan(const PlanRequest& request) {
+  ASSIGN_OR_RETURN(
+      const json answer,
+      impl_->CallJson({.method = "POST", .target = "/fleet/v1/plan", .body = ToText(request)},
+                      impl_->Beyond(kTimeForPlans)));
+  return PlanFromJson(answer);
+}
+
+absl::StatusOr<Plan> ApiClient::Rebalance(std::optional<int64_t> max_moves) {
+  json body = json::object();
+  if (max_moves) body["maxMoves"] = *max_moves;
+  ASSIGN_OR_RETURN(
+      const json answer,
+      impl_->CallJson({.method = "POST", .target = "/fleet/v1/rebalance", .body = body.dump()},
+                      impl_->Beyond(kTimeForPlans)));
+  return PlanFromJson(answer);
 }
 
 absl::Status ApiClient::PatchMetadata(const std::vector<MetadataChange>& changes) {

@@ -21,6 +21,7 @@
 #include "client/endpoint.h"
 #include "client/entities.h"
 #include "client/http.h"
+#include "client/planning.h"
 #include "client/sse.h"
 #include "client/stream.h"
 
@@ -146,6 +147,19 @@ class ApiClient {
 
   // The document of GET /backup as it came.
   absl::StatusOr<std::string> GetBackup();
+
+  // Why a unit is where it is; `each_machine` adds the verdict on each. NOT_FOUND if there is none.
+  // This and the two below may take 30 s, or the timeout of requests if that is longer; unless
+  // `patient`, only that.
+  absl::StatusOr<UnitExplanation> Explain(const std::string& unit, bool each_machine,
+                                          bool patient = true);
+
+  // What would happen, and nothing does.
+  absl::StatusOr<Plan> MakePlan(const PlanRequest& request);
+
+  // Has running units moved so that the load is even; all moves are on their way. At most
+  // `max_moves`.
+  absl::StatusOr<Plan> Rebalance(std::optional<int64_t> max_moves);
 
   // In requests that are atomic, in the order of the changes. An error means that those from some
   // request on were not made.

@@ -31,6 +31,16 @@ std::string StringAt(const json& object, std::string_view key) {
   return value->get_ref<const std::string&>();
 }
 
+int64_t NumberAt(const json& object, std::string_view key) {
+  const json* value = Find(object, key);
+  return value != nullptr && value->is_number_integer() ? value->get<int64_t>() : 0;
+}
+
+bool FlagAt(const json& object, std::string_view key) {
+  const json* value = Find(object, key);
+  return value != nullptr && value->is_boolean() && value->get<bool>();
+}
+
 Unit UnitFromJson(const json& object) {
   Unit unit{.name = StringAt(object, "name"),
             .uid = StringAt(object, "uid"),
@@ -40,9 +50,9 @@ Unit UnitFromJson(const json& object) {
             .desired_state = StringAt(object, "desiredState"),
             .current_state = StringAt(object, "currentState"),
             .target = StringAt(object, "target"),
+            .move_to = StringAt(object, "moveTo"),
+            .global = FlagAt(object, "global"),
             .status = StatusFromJson(object)};
-  const json* global = Find(object, "global");
-  unit.global = global != nullptr && global->is_boolean() && global->get<bool>();
   if (const json* machines = Find(object, "machines"); machines != nullptr) {
     for (const json& machine : *machines) unit.machines.push_back(StatusFromJson(machine));
   }
@@ -71,8 +81,7 @@ Machine MachineFromJson(const json& object) {
       if (value.is_string()) machine.metadata[key] = value.get<std::string>();
     }
   }
-  const json* units = Find(object, "units");
-  if (units != nullptr && units->is_number_integer()) machine.units = units->get<int64_t>();
+  machine.units = NumberAt(object, "units");
   return machine;
 }
 

@@ -32,7 +32,8 @@ struct Unit {
   std::string description;
   std::string desired_state;
   std::string current_state;
-  std::string target;  // the machine it is assigned to, present or not
+  std::string target;   // the machine it is assigned to, present or not
+  std::string move_to;  // the machine that a rebalance is about to move it to
   bool global = false;
   UnitOnMachine status;                 // of a unit that is not global
   std::vector<UnitOnMachine> machines;  // of a global one
@@ -65,7 +66,9 @@ Unit UnitFromJson(const nlohmann::json& json);
 UnitState StateFromJson(const nlohmann::json& json);
 Machine MachineFromJson(const nlohmann::json& json);
 
-// Empty unless `object` is an object that has the string `key`.
+// Empty unless `object` is an object that has the string `key`; 0 and false in the same way.
 std::string StringAt(const nlohmann::json& object, std::string_view key);
+int64_t NumberAt(const nlohmann::json& object, std::string_view key);
+bool FlagAt(const nlohmann::json& object, std::string_view key);
 
 }  // namespace fleet::client

@@ -13,7 +13,8 @@ namespace {
 
 std::string DoneLine(Session& session, const Action& action, const Outcome& outcome) {
   if (action.goal == Goal::kDestroyed) return Cat("Destroyed ", outcome.name);
-  std::string line = Cat("Unit ", outcome.name, " ", ToString(action.goal));
+  std::string line = Cat("Unit ", outcome.name, " ",
+                         action.goal == Goal::kMoved ? outcome.desired : ToString(action.goal));
   if (action.goal != Goal::kInactive && !outcome.machine_id.empty())
     Append(line, " on ", session.LabelOf(outcome.machine_id));
   return line;
@@ -64,6 +65,11 @@ void PrintOutcome(Session& session, const Action& action, const Outcome& outcome
                     << outcome.reason << "\n";
       verdict.Fail(name, kFailed);
       return;
+    case Kind::kStayed:
+      session.err() << "Error: unit " << name << " was not moved: it is on "
+                    << session.LabelOf(outcome.machine_id) << "\n";
+      verdict.Fail(name, kFailed);
+      return;
     case Kind::kTimedOut:
       session.err() << "Error: timed out waiting for unit " << name << " to be " << wanted << ": "
                     << outcome.reason << "\n";
@@ -71,6 +77,26 @@ void PrintOutcome(Session& session, const Action& action, const Outcome& outcome
       return;
   }
 }
+
+// Says below the refusal of a unit what would help.
+class Remedies {
+ public:
+  explicit Remedies(Session& session) : session_(session) {}
+
+  void Print(const std::string& name) {
+    if (left_ == 0) return;
+    const auto explained = session_.api().Explain(name, /*each_machine=*/false, /*patient=*/false);
+    left_ = explained.ok() ? left_ - 1 : 0;  // an older fleetd, or one that is busy
+    if (!explained.ok()) return;
+    for (const client::Remedy& remedy : explained->remedies)
+      session_.err() << "  " << remedy.change << "\n";
+  }
+
+ private:
+  Session& session_;
+  // The others wait for similar reasons, and everybody waits for the answers.
+  int left_ = 5;
+};
 
 }  // namespace
 
@@ -115,9 +141,15 @@ absl::StatusOr<Sent> Send(Session& session, const Action& action, Verdict& verdi
 absl::Status Await(Session& session, const Action& action, const Sent& sent, Verdict& verdict) {
   if (sent.made.empty()) return absl::OkStatus();
   const absl::Time deadline = client::MonotonicNow() + action.limits.timeout;
-  Waiter waiter(action.goal, sent.made);
+  Waiter waiter =
+      action.goal == Goal::kMoved ? Waiter(action.moves) : Waiter(action.goal, sent.made);
+  Remedies remedies(session);
   const WaitCallbacks callbacks{
-      .outcome = [&](const Outcome& outcome) { PrintOutcome(session, action, outcome, verdict); },
+      .outcome =
+          [&](const Outcome& outcome) {
+            PrintOutcome(session, action, outcome, verdict);
+            if (outcome.kind == Outcome::Kind::kWaiting) remedies.Print(outcome.name);
+          },
       .notice = [&](std::string_view text) { session.err() << "Notice: " << text << "\n"; }};
   return Wait(session.api(), sent.made, action.goal == Goal::kDestroyed, sent.revision, deadline,
               waiter, callbacks);

@@ -24,6 +24,7 @@ struct Action {
   std::vector<client::UnitChange> changes;
   std::map<std::string, std::string> paths;  // of the units whose text came from a file
   std::set<std::string> globals;             // known to be global
+  std::map<std::string, std::string> moves;  // kMoved: where each unit is to be
   WaitLimits limits;
 };
 

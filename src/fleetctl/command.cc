@@ -167,11 +167,12 @@ std::vector<FlagSpec> GlobalFlags() {
 
 const std::vector<Command>& Commands() {
   static const auto* const kCommands = new std::vector<Command>{
-      BackupCommand(),    CatCommand(),     DestroyCommand(),      FdForwardCommand(),
-      HelpCommand(),      JournalCommand(), ListMachinesCommand(), ListUnitFilesCommand(),
-      ListUnitsCommand(), LoadCommand(),    RestartCommand(),      RestoreCommand(),
-      SshCommand(),       StartCommand(),   StatusCommand(),       StopCommand(),
-      SubmitCommand(),    UnloadCommand(),  VerifyCommand(),       VersionCommand(),
+      BackupCommand(),        CatCommand(),       DestroyCommand(), ExplainCommand(),
+      FdForwardCommand(),     HelpCommand(),      JournalCommand(), ListMachinesCommand(),
+      ListUnitFilesCommand(), ListUnitsCommand(), LoadCommand(),    PlanCommand(),
+      RebalanceCommand(),     RestartCommand(),   RestoreCommand(), SshCommand(),
+      StartCommand(),         StatusCommand(),    StopCommand(),    SubmitCommand(),
+      UnloadCommand(),        VerifyCommand(),    VersionCommand(),
   };
   return *kCommands;
 }

@@ -27,6 +27,7 @@ struct Command {
 Command BackupCommand();
 Command CatCommand();
 Command DestroyCommand();
+Command ExplainCommand();
 Command FdForwardCommand();
 Command HelpCommand();
 Command JournalCommand();
@@ -34,6 +35,8 @@ Command ListMachinesCommand();
 Command ListUnitFilesCommand();
 Command ListUnitsCommand();
 Command LoadCommand();
+Command PlanCommand();
+Command RebalanceCommand();
 Command RestartCommand();
 Command RestoreCommand();
 Command SshCommand();

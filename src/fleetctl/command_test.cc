@@ -174,6 +174,19 @@ TEST(Fleetctl, StoresNothingIfFilesFollowEachOtherInACircle) {
   EXPECT_EQ(fleet.Run({"verify", a, b}).out, Cat(a, ": ok\n", b, ": ok\n"));
 }
 
+TEST(Fleetctl, TakesCollocateWithinForFollowingToo) {
+  FakeFleet fleet;
+  const std::string a =
+      fleet.Write("a.service", Cat(kText, "[X-Fleet]\nCollocateWithin=zone=b.service\n"));
+  const std::string b = fleet.Write("b.service", Cat(kText, "[X-Fleet]\nMachineOf=a.service\n"));
+  for (const char* verb : {"submit", "verify"}) {
+    const Result result = fleet.Run({verb, a, b});
+    EXPECT_EQ(result.code, kFailed);
+    EXPECT_THAT(result.err, HasSubstr("MachineOf= and CollocateWithin= lead in a circle"));
+  }
+  EXPECT_THAT(fleet.Changes(), IsEmpty());
+}
+
 TEST(Fleetctl, RefusesTwoFilesOfOneUnit) {
   FakeFleet fleet;
   const std::string first = fleet.Write("a.service", kText);

@@ -15,6 +15,10 @@ inline constexpr int kTimedOut = 5;  // while waiting for units
 inline constexpr int kNotEligible = 6;
 inline constexpr int kNotConnected = 7;
 
+// `plan` has codes of its own: 1 says that something would change, so no error ends with it.
+inline constexpr int kPlanChanges = kFailed;
+inline constexpr int kPlanFailed = kNotActive;
+
 // INVALID_ARGUMENT that means "used wrongly" (exit 2), unlike one that the API answered (exit 1).
 absl::Status UsageError(std::string_view message);
 

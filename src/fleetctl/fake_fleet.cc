@@ -106,6 +106,8 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
   if (path == "/fleet/v1/batch") return Batch(json::parse(request.body));
   if (path == "/fleet/v1/watch") return Watch();
   if (path == "/fleet/v1/backup") return Backup();
+  if (path == "/fleet/v1/plan" || path == "/fleet/v1/rebalance")
+    return Plan(path.substr(std::string_view("/fleet/v1").size()), json::parse(request.body));
   if (path == "/fleet/v1/machines" && request.method == "PATCH")
     return Patch(json::parse(request.body));
   if (path == "/fleet/v1/machines") return {.body = json{{"machines", machines}}.dump()};
@@ -116,9 +118,24 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
     return {.body = json{{"units", list}}.dump()};
   }
   if (!path.starts_with("/fleet/v1/units/")) return Error(404, "no such path");
-  const auto unit = units.find(path.substr(std::string_view("/fleet/v1/units/").size()));
+  std::string name = path.substr(std::string_view("/fleet/v1/units/").size());
+  if (constexpr std::string_view kExplain = "/explain"; name.ends_with(kExplain)) {
+    name.resize(name.size() - kExplain.size());
+    const auto explanation = explanations.find(name);
+    if (explanation == explanations.end()) return Error(404, "no explanation");
+    return {.body = explanation->second.dump()};
+  }
+  const auto unit = units.find(name);
   if (unit == units.end()) return Error(404, "unit does not exist");
   return {.body = unit->second.dump()};
+}
+
+std::vector<std::pair<std::string, json>> FakeFleet::PlanRequests() const { return plan_requests_; }
+
+FakeResponse FakeFleet::Plan(const std::string& path, const json& body) {
+  plan_requests_.emplace_back(path, body);
+  if (plan.contains("error")) return {.code = plan["error"]["code"], .body = plan.dump()};
+  return {.body = plan.dump()};
 }
 
 FakeResponse FakeFleet::Backup() const {

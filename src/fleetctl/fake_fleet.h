@@ -35,6 +35,10 @@ class FakeFleet {
   nlohmann::json machines;
   // What PATCH /machines has changed, as GET /backup shows it; by machine.
   std::map<std::string, nlohmann::json> settings;
+  // Answers of GET /units/NAME/explain, by unit; 404 for others.
+  std::map<std::string, nlohmann::json> explanations;
+  // The answer of POST /plan and POST /rebalance; an object with "error" is answered with its code.
+  nlohmann::json plan;
   std::vector<std::string> unreadable;         // in GET /backup
   std::map<std::string, std::string> refused;  // units that batches refuse, and why
   int batches_until_503 = -1;                  // then each is answered 503; -1: none
@@ -51,6 +55,8 @@ class FakeFleet {
   Result Run(const std::vector<std::string>& arguments, const std::string& input = "");
   // The changes of the batches so far.
   std::vector<nlohmann::json> Changes() const;
+  // The bodies of POST /plan and of POST /rebalance so far, each with its path.
+  std::vector<std::pair<std::string, nlohmann::json>> PlanRequests() const;
   // A directory of this fleet's own, for unit files; ends with a slash.
   const std::string& directory() const { return directory_; }
   std::string Write(const std::string& name, const std::string& content) const;
@@ -62,10 +68,12 @@ class FakeFleet {
   client::FakeResponse Batch(const nlohmann::json& body);
   client::FakeResponse Watch();
   client::FakeResponse Backup() const;
+  client::FakeResponse Plan(const std::string& path, const nlohmann::json& body);
   client::FakeResponse Patch(const nlohmann::json& operations);
 
   std::string directory_;
   std::vector<nlohmann::json> changes_;
+  std::vector<std::pair<std::string, nlohmann::json>> plan_requests_;
   std::unique_ptr<client::FakeServer> server_;
 };
 

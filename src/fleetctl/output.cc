@@ -113,6 +113,21 @@ std::string ShortId(std::string_view id, bool full) {
   return Cat(id.substr(0, 8), "...");
 }
 
+std::string WithShortIds(std::string_view text, bool full) {
+  constexpr size_t kIdLength = 32;  // machine-id(5)
+  if (full) return std::string(text);
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find_first_not_of(kHex, begin), text.size());
+    const std::string_view word = text.substr(begin, end - begin);
+    const std::string_view rest = text.substr(end, end < text.size() ? 1 : 0);
+    Append(out, word.size() == kIdLength ? ShortId(word, false) : std::string(word), rest);
+    begin = end + 1;
+  }
+  return out;
+}
+
 std::string ShortHash(std::string_view hash, bool full) {
   return std::string(full ? hash : hash.substr(0, 7));
 }

@@ -28,6 +28,8 @@ class Table {
 
 // The first 8 characters and "...", or all of it if `full` or not longer.
 std::string ShortId(std::string_view id, bool full);
+// `text` with each machine id in it shortened so, unless `full`.
+std::string WithShortIds(std::string_view text, bool full);
 // The first 7 characters, or all.
 std::string ShortHash(std::string_view hash, bool full);
 // "ID/IP"; without the slash where the address is not known.

@@ -65,5 +65,14 @@ TEST(Yaml, QuotesWhatWouldReadAsSomethingElse) {
   EXPECT_EQ(ToYaml("/bin/sleep 1d"), "/bin/sleep 1d\n");
 }
 
+TEST(WithShortIds, ShortensEachIdInAText) {
+  const std::string id = "8be9f57e6f3f4a07a4a4a5c2a4b6a7f1";
+  EXPECT_EQ(WithShortIds(id + " is lost, best " + id + ".", false),
+            "8be9f57e... is lost, best 8be9f57e....");
+  EXPECT_EQ(WithShortIds(id, true), id);
+  for (const std::string& other : {std::string("bad cafe"), id + "0", id.substr(1), std::string()})
+    EXPECT_EQ(WithShortIds(other, false), other);
+}
+
 }  // namespace
 }  // namespace fleet::fleetctl

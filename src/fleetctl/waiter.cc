@@ -17,12 +17,18 @@ std::string_view DesiredFor(Goal goal) {
     case Goal::kInactive:
     case Goal::kDestroyed:
       return "inactive";
+    case Goal::kMoved:
+      break;  // any but inactive
   }
   return "";
 }
 
+// Whether a unit that has got there may still fail.
+bool HasWindow(Goal goal) { return goal == Goal::kLaunched || goal == Goal::kMoved; }
+
 // "it is activating (start-pre) on 8be9…", as far as that is known.
 std::string HowFar(const client::Unit& unit) {
+  if (!unit.move_to.empty()) return "its move has not begun yet";
   if (!unit.status.active_state.empty()) {
     std::string text = Cat("systemd says ", unit.status.active_state);
     if (!unit.status.sub_state.empty()) Append(text, " (", unit.status.sub_state, ")");
@@ -36,11 +42,17 @@ std::string HowFar(const client::Unit& unit) {
 }  // namespace
 
 std::string_view ToString(Goal goal) {
+  if (goal == Goal::kMoved) return "moved";
   return goal == Goal::kDestroyed ? "destroyed" : DesiredFor(goal);
 }
 
 Waiter::Waiter(Goal goal, const std::vector<std::string>& names) : goal_(goal) {
   for (const std::string& name : names) targets_.try_emplace(name);
+  open_ = targets_.size();
+}
+
+Waiter::Waiter(const std::map<std::string, std::string>& moves) : goal_(Goal::kMoved) {
+  for (const auto& [name, machine] : moves) targets_[name].destination = machine;
   open_ = targets_.size();
 }
 
@@ -74,13 +86,18 @@ void Waiter::OnUnit(const client::Unit& unit, absl::Time now) {
   if (it->second.closed) OnTime(now);  // it may have been the last one that the others waited for
 }
 
+bool Waiter::IsRedirected(const client::Unit& unit) const {
+  if (goal_ == Goal::kMoved) return unit.desired_state == "inactive";
+  return unit.desired_state != DesiredFor(goal_);
+}
+
 void Waiter::Judge(const std::string& name, Target& target, const client::Unit& unit,
                    absl::Time now) {
   target.last = unit;
   Outcome outcome{.machine_id = unit.status.machine_id,
                   .reason = unit.status.reason,
                   .log_tail = unit.status.log_tail};
-  if (unit.desired_state != DesiredFor(goal_)) {
+  if (IsRedirected(unit)) {
     outcome.kind = Outcome::Kind::kRedirected;
     outcome.reason = unit.desired_state;
     Close(name, target, std::move(outcome));
@@ -92,13 +109,24 @@ void Waiter::Judge(const std::string& name, Target& target, const client::Unit& 
     return;
   }
   const std::string& progress = unit.status.progress;
-  if (progress == "failed" || progress == "waiting") {
+  const bool has_begun = goal_ != Goal::kMoved || unit.move_to.empty();
+  if (has_begun && (progress == "failed" || progress == "waiting")) {
     outcome.kind = progress == "failed" ? Outcome::Kind::kFailed : Outcome::Kind::kWaiting;
     Close(name, target, std::move(outcome));
-  } else if (progress != "reached") {
+  } else if (has_begun && progress == "reached") {
+    JudgeReached(name, target, now);
+  } else {
     target.holding = false;
-  } else if (goal_ != Goal::kLaunched) {
-    outcome.kind = Outcome::Kind::kDone;
+  }
+}
+
+void Waiter::JudgeReached(const std::string& name, Target& target, absl::Time now) {
+  const client::Unit& unit = target.last;
+  Outcome outcome{.machine_id = unit.status.machine_id, .desired = unit.desired_state};
+  if (goal_ == Goal::kMoved && unit.status.machine_id != target.destination) {
+    outcome.kind = Outcome::Kind::kStayed;
+    Close(name, target, std::move(outcome));
+  } else if (!HasWindow(goal_) || unit.desired_state != "launched") {
     Close(name, target, std::move(outcome));
   } else if (!target.holding) {
     target.holding = true;
@@ -149,10 +177,12 @@ void Waiter::OnTime(absl::Time now) {
     }
     if (target.reported) continue;
     target.reported = true;
-    outcomes_.push_back(
-        {.name = name, .kind = Outcome::Kind::kDone, .machine_id = target.last.status.machine_id});
+    outcomes_.push_back({.name = name,
+                         .kind = Outcome::Kind::kDone,
+                         .machine_id = target.last.status.machine_id,
+                         .desired = target.last.desired_state});
   }
-  if (!all_held || goal_ != Goal::kLaunched) return;
+  if (!all_held || !HasWindow(goal_)) return;
   for (auto& [name, target] : targets_) target.closed = true;
   open_ = 0;
 }

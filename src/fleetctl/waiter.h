@@ -15,8 +15,14 @@
 
 namespace fleet::fleetctl {
 
-enum class Goal { kLaunched, kLoaded, kInactive, kDestroyed };
-std::string_view ToString(Goal goal);  // "launched", "loaded", "inactive", "destroyed"
+enum class Goal {
+  kLaunched,
+  kLoaded,
+  kInactive,
+  kDestroyed,
+  kMoved,  // it has its desired state on another machine
+};
+std::string_view ToString(Goal goal);  // "launched", "loaded", "inactive", "destroyed", "moved"
 
 struct Outcome {
   enum class Kind {
@@ -26,6 +32,7 @@ struct Outcome {
     kWaiting,     // no eligible machine: `reason`
     kVanished,    // destroyed by someone else
     kRedirected,  // someone else wants another state: `reason` is that state
+    kStayed,      // it is not moved to where it was to go: it is on `machine_id`
     kTimedOut,    // `reason` says how far it got
   };
   std::string name;
@@ -33,6 +40,7 @@ struct Outcome {
   std::string machine_id;
   std::string reason;
   std::string log_tail;
+  std::string desired;  // of kDone: the desired state that it has
 };
 
 class Waiter {
@@ -40,7 +48,10 @@ class Waiter {
   // A unit counts as started when it has not failed this long after its job has ended.
   static constexpr absl::Duration kWindow = absl::Milliseconds(100);
 
+  // Not for kMoved.
   Waiter(Goal goal, const std::vector<std::string>& names);
+  // For kMoved: where each unit is to be, by its name.
+  explicit Waiter(const std::map<std::string, std::string>& moves);
 
   // A complete picture of the units (states: for kDestroyed), which replaces what was known.
   void OnSnapshot(const std::vector<client::Unit>& units,
@@ -67,10 +78,13 @@ class Waiter {
     bool reported = false;           // kDone was given; it may still fail within the batch's window
     bool present = true;             // kDestroyed: the unit is registered
     std::set<std::string> machines;  // kDestroyed: where it has a state
+    std::string destination;         // kMoved
     client::Unit last;
   };
 
   void Judge(const std::string& name, Target& target, const client::Unit& unit, absl::Time now);
+  void JudgeReached(const std::string& name, Target& target, absl::Time now);
+  bool IsRedirected(const client::Unit& unit) const;
   void CheckDestroyed(const std::string& name, Target& target);
   void Close(const std::string& name, Target& target, Outcome outcome);
 

@@ -176,6 +176,59 @@ TEST(Waiter, ATimeoutSaysHowFarEachUnitIs) {
   EXPECT_TRUE(waiter.done());
 }
 
+client::Unit MovingUnit(const std::string& machine, const std::string& progress) {
+  client::Unit unit = UnitOf("a", "launched", progress);
+  unit.status.machine_id = machine;
+  return unit;
+}
+
+TEST(Waiter, AMoveIsDoneWhenTheUnitHasStartedWhereItWasToGo) {
+  Waiter waiter(std::map<std::string, std::string>{{"a", "m2"}});
+  client::Unit unit = MovingUnit("m1", "reached");
+  unit.move_to = "m2";
+  waiter.OnSnapshot({unit}, {}, At(0));
+  waiter.OnTime(At(200));
+  EXPECT_THAT(Take(waiter), IsEmpty());
+  waiter.OnUnit(MovingUnit("m1", "pending"), At(300));
+  waiter.OnUnit(MovingUnit("m2", "reached"), At(400));
+  EXPECT_FALSE(waiter.done());
+  waiter.OnTime(At(500));
+  const auto outcomes = waiter.TakeOutcomes();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].kind, Kind::kDone);
+  EXPECT_EQ(outcomes[0].machine_id, "m2");
+  EXPECT_EQ(outcomes[0].desired, "launched");
+  EXPECT_TRUE(waiter.done());
+}
+
+TEST(Waiter, AMoveOfALoadedUnitHasNoWindow) {
+  Waiter waiter(std::map<std::string, std::string>{{"a", "m1"}});
+  waiter.OnSnapshot({UnitOf("a", "loaded", "reached")}, {}, At(0));
+  EXPECT_THAT(Take(waiter), ElementsAre(std::pair("a", Kind::kDone)));
+  EXPECT_TRUE(waiter.done());
+}
+
+TEST(Waiter, AMoveThatIsGivenUpIsNotWaitedFor) {
+  Waiter waiter(std::map<std::string, std::string>{{"a", "m2"}});
+  waiter.OnSnapshot({MovingUnit("m3", "reached")}, {}, At(0));
+  const auto outcomes = waiter.TakeOutcomes();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].kind, Kind::kStayed);
+  EXPECT_EQ(outcomes[0].machine_id, "m3");
+  EXPECT_TRUE(waiter.done());
+}
+
+TEST(Waiter, AMoveThatHasNotBegunSaysSoWhenTheTimeIsOver) {
+  Waiter waiter(std::map<std::string, std::string>{{"a", "m2"}});
+  client::Unit unit = MovingUnit("m1", "reached");
+  unit.move_to = "m2";
+  waiter.OnSnapshot({unit}, {}, At(0));
+  waiter.OnTimeout();
+  const auto outcomes = waiter.TakeOutcomes();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].reason, "its move has not begun yet");
+}
+
 TEST(Waiter, UnitsOfOthersAreIgnored) {
   Waiter waiter(Goal::kLoaded, {"a"});
   waiter.OnSnapshot({UnitOf("a", "loaded", "pending"), UnitOf("x", "loaded", "failed")}, {}, At(0));

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.machines(2)
 FIELDS = {
     "list-machines": ["machine", "ip", "metadata", "hostname", "state", "units", "version"],
     "list-units": ["unit", "machine", "load", "active", "sub", "hash"],
-    "list-unit-files": ["unit", "hash", "desc", "dstate", "state", "target", "global"],
+    "list-unit-files": ["unit", "hash", "desc", "dstate", "state", "target", "global", "reason"],
 }
 TEXT = "[Unit]\nDescription=the first of all\n" + service()
 
@@ -72,11 +72,11 @@ def test_every_field_of_list_unit_files(lab, units):
         return f"{lab.id[machine][:8]}.../{lab.ip[machine]}"
     # systemd gives a unit without a description its name for one; what is listed is the text's.
     assert [[row[0], *row[3:]] for row in table[1:]] == [
-        ["a.service", "loaded", "loaded", at("m1"), "false"],
-        ["b.service", "launched", "launched", at("m2"), "false"],
-        ["c.service", "inactive", "inactive", "-", "false"],
-        ["g.service", "inactive", "-", "global", "true"],
-        ["web@.service", "inactive", "inactive", "-", "false"]]
+        ["a.service", "loaded", "loaded", at("m1"), "false", "-"],
+        ["b.service", "launched", "launched", at("m2"), "false", "-"],
+        ["c.service", "inactive", "inactive", "-", "false", "-"],
+        ["g.service", "inactive", "-", "global", "true", "-"],
+        ["web@.service", "inactive", "inactive", "-", "false", "-"]]
     assert table[1][2] == "the first of all" and table[2][2] == "-"
     full = rows(lab.ctl("list-unit-files", "--no-legend", "-l", fields))
     assert [len(row[1]) for row in full] == 5 * [64]

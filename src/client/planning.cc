@@ -1,0 +1,108 @@
+#include "client/planning.h"
+
+#include <string_view>
+
+#include "client/entities.h"
+#include "nlohmann/json.hpp"
+
+namespace fleet::client {
+namespace {
+
+using nlohmann::json;
+
+std::string Dump(const json& object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// The elements of the array `key`; none if there is no such array.
+const json& ListAt(const json& object, std::string_view key) {
+  static const json kNone = json::array();
+  if (!object.is_object()) return kNone;
+  const auto it = object.find(key);
+  return it != object.end() && it->is_array() ? *it : kNone;
+}
+
+std::vector<std::string> TextsAt(const json& object, std::string_view key) {
+  std::vector<std::string> texts;
+  for (const json& element : ListAt(object, key)) {
+    if (element.is_string()) texts.push_back(element.get<std::string>());
+  }
+  return texts;
+}
+
+Verdict VerdictFromJson(const json& object) {
+  Verdict verdict{.machine_id = StringAt(object, "machineID"),
+                  .eligible = FlagAt(object, "eligible"),
+                  .ruled_out_by = TextsAt(object, "ruledOutBy")};
+  const json score = object.value("score", json::object());
+  verdict.score = {.spread_value = StringAt(score, "spreadValue"),
+                   .spread = NumberAt(score, "spread"),
+                   .load = NumberAt(score, "load"),
+                   .by_share = FlagAt(score, "byShare"),
+                   .runs_there = FlagAt(score, "runsThere")};
+  return verdict;
+}
+
+}  // namespace
+
+UnitExplanation ExplanationFromJson(const json& object) {
+  UnitExplanation explanation{.revision = NumberAt(object, "revision"),
+                              .unit = StringAt(object, "unit"),
+                              .state = StringAt(object, "state"),
+                              .machines = TextsAt(object, "machines"),
+                              .reason = StringAt(object, "reason"),
+                              .together = TextsAt(object, "together"),
+                              .total = NumberAt(object, "total"),
+                              .conflicts = TextsAt(object, "conflicts"),
+                              .notes = TextsAt(object, "notes"),
+                              .json = Dump(object)};
+  for (const json& element : ListAt(object, "ruledOut")) {
+    explanation.ruled_out.push_back({.constraint = StringAt(element, "constraint"),
+                                     .machines = NumberAt(element, "machines"),
+                                     .in_all = NumberAt(element, "inAll"),
+                                     .alone = NumberAt(element, "alone")});
+  }
+  for (const json& element : ListAt(object, "remedies")) {
+    explanation.remedies.push_back({.kind = StringAt(element, "kind"),
+                                    .change = StringAt(element, "change"),
+                                    .machines = NumberAt(element, "machines")});
+  }
+  for (const json& element : ListAt(object, "verdicts")) {
+    if (element.is_object()) explanation.verdicts.push_back(VerdictFromJson(element));
+  }
+  return explanation;
+}
+
+Plan PlanFromJson(const json& object) {
+  Plan plan{.revision = NumberAt(object, "revision"),
+            .skipped = TextsAt(object, "skipped"),
+            .json = Dump(object)};
+  for (const json& element : ListAt(object, "changes")) {
+    plan.changes.push_back({.change = StringAt(element, "change"),
+                            .unit = StringAt(element, "unit"),
+                            .from = StringAt(element, "from"),
+                            .machine = StringAt(element, "machine"),
+                            .reason = StringAt(element, "reason")});
+  }
+  return plan;
+}
+
+std::string ToText(const PlanRequest& request) {
+  json object = {{"verb", request.verb}};
+  if (!request.units.empty()) {
+    json units = json::array();
+    for (const PlannedUnit& planned : request.units) {
+      json unit = {{"name", planned.name}};
+      if (planned.content) unit["content"] = *planned.content;
+      if (planned.force) unit["force"] = true;
+      units.push_back(std::move(unit));
+    }
+    object["units"] = std::move(units);
+  }
+  if (!request.machine.empty()) object["machine"] = request.machine;
+  if (request.count) object["count"] = *request.count;
+  if (request.max_moves) object["maxMoves"] = *request.max_moves;
+  return Dump(object);
+}
+
+}  // namespace fleet::client

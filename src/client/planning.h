@@ -1,0 +1,94 @@
+#pragma once
+
+// What the API says of why units are where they are and of what would happen (docs/api.md,
+// "Explanations and plans"), as values. Members that the server leaves out are empty.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nlohmann/json_fwd.hpp"
+
+namespace fleet::client {
+
+struct RuledOut {
+  std::string constraint;
+  int64_t machines = 0;  // each machine under the first constraint that rules it out
+  int64_t in_all = 0;    // whatever else rules them out
+  int64_t alone = 0;     // that nothing else rules out
+};
+
+struct Remedy {
+  std::string kind;
+  std::string change;  // in words
+  int64_t machines = 0;
+};
+
+// By what a machine would be chosen.
+struct Score {
+  std::string spread_value;  // empty: the unit is not spread
+  int64_t spread = 0;        // instances of its template there
+  int64_t load = 0;          // millionths of the capacity, or the sum of weights
+  bool by_share = false;     // which of them
+  bool runs_there = false;
+};
+
+struct Verdict {
+  std::string machine_id;
+  bool eligible = false;
+  std::vector<std::string> ruled_out_by;
+  Score score;
+};
+
+struct UnitExplanation {
+  int64_t revision = 0;
+  std::string unit;
+  std::string state;  // "notWanted", "placed", "moving", "waiting", "global"
+  std::vector<std::string> machines;
+  std::string reason;
+  std::vector<std::string> together;
+  int64_t total = 0;  // machines there are
+  std::vector<RuledOut> ruled_out;
+  std::vector<Remedy> remedies;
+  std::vector<std::string> conflicts;
+  std::vector<std::string> notes;
+  std::vector<Verdict> verdicts;  // if they were asked for
+  std::string json;               // the answer as it came
+};
+
+struct PlannedUnit {
+  std::string name;
+  std::optional<std::string> content;  // unset: the registered text, or its template's
+  bool force = false;                  // unknown [X-Fleet] keys pass
+};
+
+// The body of POST /plan. Members that are not set are not sent.
+struct PlanRequest {
+  std::string verb;
+  std::vector<PlannedUnit> units;
+  std::string machine;
+  std::optional<int64_t> count;
+  std::optional<int64_t> max_moves;
+};
+
+struct PlannedChange {
+  std::string change;  // "place", "move", "stop", "wait"
+  std::string unit;
+  std::string from;
+  std::string machine;
+  std::string reason;
+};
+
+struct Plan {
+  int64_t revision = 0;
+  std::vector<PlannedChange> changes;
+  std::vector<std::string> skipped;  // by a rebalance: others changed them at the same time
+  std::string json;                  // the answer as it came
+};
+
+UnitExplanation ExplanationFromJson(const nlohmann::json& json);
+Plan PlanFromJson(const nlohmann::json& json);
+std::string ToText(const PlanRequest& request);
+
+}  // namespace fleet::client
