@@ -23,13 +23,19 @@ _IDLE = (
     ("Docker Swarm", "100", "2.1 to 2.8", "590 to 617, with 33 shims", "", ""),
     ("Pacemaker", "100", "0.8", "209 to 264", "", ""),
 )
+_DECISIONS = (
+    ("Kubernetes, scheduler_perf's thresholds", "5,000", "810; with topology spread 460, with "
+     "anti-affinity 60"),
+    ("Nomad, C1M and C2M", "5,000; 6,100", "3,750; 1,500"),
+    ("Pacemaker, crm_simulate, on such a machine", "100", "990 (1,000 resources)"),
+)
 _LATENCY = (("list_units", "list-units", "0.166"), ("list_unit_files", "list-unit-files", "0.404"))
 
 
 def sections(results, table):
     """Markdown sections; `table(title, header, rows)` makes one."""
     parts = [_start(results, table), _destroy(results, table), _failover(results, table),
-             _idle(results, table), _latency(results, table)]
+             _idle(results, table), _latency(results, table), _decisions(results, table)]
     return [part for part in parts if part]
 
 
@@ -93,3 +99,16 @@ def _latency(results, table):
                  for count, value in sorted(found.items())]
     return table("### Beside others: latency, seconds (medians)",
                  ["command", "units", "fleet", "fleet 1.0"], rows)
+
+
+def _decisions(results, table):
+    rows = []
+    for each in results.values():
+        figures = each["figures"] if each["case"] == "scheduler" else {}
+        for name, what in (("none", "no constraint"), ("mix", "mixed constraints")):
+            figure = figures.get(f"place/{name}/10000")
+            if figure:
+                rows.append([f"**fleet**, {what}", "10,000", f"**{figure['median']:,.0f}**"])
+    return table("### Beside others: scheduling decisions a second",
+                 ["system", "machines", "a second"],
+                 rows + [list(row) for row in _DECISIONS] if rows else [])

@@ -40,7 +40,7 @@ def write(page, results):
 def markdown(results):
     measured = [_cycle(results, "start", "active"), _cycle(results, "destroy", "gone"),
                 _failover(results), _failover_etcd(results), _idle(results), _latency(results),
-                _at_once(results)]
+                _at_once(results), _scheduler(results)]
     measured = [part for part in measured if part]
     parts = [_host(results), _missed(measured), *measured,
              *comparison.sections(results, _section)]
@@ -88,7 +88,7 @@ def _cycle(results, case, reached):
 
 def _of_case(results, case):
     found = [(name, each) for name, each in results.items() if each["case"] == case]
-    return sorted(found, key=lambda item: (item[1]["parameters"]["units"],
+    return sorted(found, key=lambda item: (item[1]["parameters"].get("units", 0),
                                            item[1]["parameters"].get("ttl", 0)))
 
 
@@ -197,6 +197,62 @@ def _at_once(results):
         parts.append(_section(f"### {count:,} units at once",
                               ["command", "seconds", "goal", "reached"], rows))
     return "\n\n".join(parts)
+
+
+# --- scheduling decisions -------------------------------------------------------------------------
+
+_CONSTRAINTS = (
+    ("none", "none", 3),
+    ("metadata", "`MachineMetadata`", 1),
+    ("conflicts", "`Conflicts` with its own template", 1),
+    ("globs", "`Conflicts` that match nothing", 1),
+    ("spread3", "`SpreadOver`, 3 values", 1),
+    ("spread50", "`SpreadOver`, 50 values", 1),
+    ("reserve90", "`ReserveCPU` and `ReserveMemory`, the last tenth", 1),
+    ("within", "`ConflictsWithin` (50 values), `CollocateWithin`", 1),
+    ("mix", "all of it mixed", 1),
+    ("mix_unschedulable", "and a tenth more that fits nowhere", 1),
+)
+_SIZES = (100, 1000, 10_000)
+_RATIO = 3  # between 10,000 and 100 machines
+# (figure, what it is, unit, goal)
+_AT_SCALE = (
+    ("million:seconds", "a million units of all kinds, made known and placed", "s", 2),
+    ("million:memory_MiB", "memory that they take", "MiB", 600),
+    ("lose_machine:milliseconds", "one machine lost: its units (some 100) placed anew", "ms", 2),
+    ("lose_machine:longest_ms", "the longest of those", "ms", 2),
+    ("lose_zone:seconds", "a third of the machines lost: their units placed anew", "s", 1),
+)
+
+
+def _scheduler(results):
+    parts = []
+    for _, each in _of_case(results, "scheduler"):
+        figures = each["figures"]
+        rows = []
+        for name, what, goal in _CONSTRAINTS:
+            speeds = [figures.get(f"place/{name}/{size}", {}).get("median") for size in _SIZES]
+            if None in speeds:
+                continue
+            ratio = speeds[0] / speeds[-1]
+            rows.append([what, *(f"{speed / 1e6:.2f}" for speed in speeds), f"{goal:g}",
+                         _verdict(-speeds[-1], -goal * 1e6), f"{ratio:.2f}",
+                         _verdict(ratio, _RATIO)])
+        naive = [figures.get(f"naive/{size}", {}).get("median") for size in _SIZES]
+        if None not in naive:
+            rows.append(["(the mix, each unit looking at each machine)",
+                         *(f"{speed / 1e6:.4f}" for speed in naive), "", "",
+                         f"{naive[0] / naive[-1]:.2f}", ""])
+        parts.append(_section(
+            "### Scheduling decisions: million placements a second, one core (medians)",
+            ["constraint", "100 machines", "1,000", "10,000", "goal at 10,000", "reached",
+             "ratio 100 to 10,000", f"at most {_RATIO}"], rows))
+        rows = [[what, f"{_spread(figures[name], 2)} {unit}", f"below {goal} {unit}",
+                 _verdict(figures[name]["median"], goal, strict=True)]
+                for name, what, unit, goal in _AT_SCALE if name in figures]
+        parts.append(_section("### 10,000 machines, a million units", ["what", "figure", "goal",
+                                                                      "reached"], rows))
+    return "\n\n".join(part for part in parts if part)
 
 
 # --- tables ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ SERIES = {
     **{f"latency-{count}": ["latency", "--units", str(count), "--runs", "20"]
        for count in (500, 1000)},
     "submit-1000": ["submit", "--units", "1000", "--runs", "5"],
+    "scheduler": ["scheduler", "--runs", "3"],
 }
 QUICK = {
     **{f"{case}-{count}": [case, "--units", str(count), "--runs", "1"]
@@ -24,6 +25,7 @@ QUICK = {
     "idle": ["idle", "--units", "30", "--seconds", "5"],
     "latency-30": ["latency", "--units", "30", "--runs", "3"],
     "submit-100": ["submit", "--units", "100", "--runs", "1"],
+    "scheduler": ["scheduler", "--runs", "1", "--filter", "/100$"],
 }
 
 
