@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 
 if(TARGET fleetd AND TARGET fleetctl)
-  install(TARGETS fleetd fleetctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS fleetd fleetctl fleet-guard RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 # fleetctl starts it for --driver=etcd.
 if(TARGET fleetctl-etcd)
@@ -12,16 +12,19 @@ endif()
 
 install(FILES man/fleetctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES man/fleet.conf.5 man/fleet.unit.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
-install(FILES man/fleetd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES man/fleetd.8 man/fleet-guard.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 
-# fleet.service names fleetd where it is installed, which --prefix may say only now.
+# The services name their programs where they are installed, which --prefix may say only now.
 install(CODE "
-  file(READ \"${CMAKE_SOURCE_DIR}/packaging/fleet.service\" service)
-  string(REPLACE \"ExecStart=/usr/bin/fleetd\"
-    \"ExecStart=\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/fleetd\" service \"\${service}\")
-  file(WRITE \"${CMAKE_BINARY_DIR}/packaging/fleet.service\" \"\${service}\")")
+  foreach(unit fleet.service fleet-guard.service)
+    file(READ \"${CMAKE_SOURCE_DIR}/packaging/\${unit}\" service)
+    string(REPLACE \"ExecStart=/usr/bin/\"
+      \"ExecStart=\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/\" service \"\${service}\")
+    file(WRITE \"${CMAKE_BINARY_DIR}/packaging/\${unit}\" \"\${service}\")
+  endforeach()")
 # Below lib in any case, not lib/x86_64-linux-gnu: systemd looks nowhere else.
 install(FILES ${CMAKE_BINARY_DIR}/packaging/fleet.service packaging/fleet.socket
+  ${CMAKE_BINARY_DIR}/packaging/fleet-guard.service
   DESTINATION lib/systemd/system)
 install(FILES packaging/logind.conf.d/50-fleet.conf DESTINATION lib/systemd/logind.conf.d)
 install(FILES packaging/fleet.sysusers.conf DESTINATION lib/sysusers.d RENAME fleet.conf)

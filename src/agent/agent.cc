@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "fmt/core.h"
@@ -21,19 +22,33 @@ constexpr absl::Duration kGather = absl::Milliseconds(15);
 constexpr absl::Duration kReportRetry = absl::Milliseconds(500);
 constexpr size_t kReportsPerTxn = 100;
 constexpr int kTailLines = 10;
+constexpr int kTextsPerTurn = 100;
 constexpr absl::Duration kJournalPause = absl::Milliseconds(100);
 
 }  // namespace
 
 Agent::Agent(AgentDeps deps, const registry::Keys& keys, std::string machine_id,
-             MachineRecord record, const std::string& cache_directory)
+             MachineRecord record)
     : deps_(std::move(deps)),
       keys_(keys),
       machine_id_(std::move(machine_id)),
-      cache_(cache_directory),
       membership_(deps_.store, deps_.executor, keys, machine_id_, std::move(record),
-                  [this] { OnJoined(); }),
-      alive_(std::make_shared<bool>(true)) {}
+                  deps_.was_member, {[this] { OnJoined(); }, deps_.on_lease_shared}),
+      isolation_(deps_.store, deps_.executor, deps_.guard, keys.Machine(machine_id_),
+                 membership_.record().boot_id, deps_.isolation_stop_timeout,
+                 {[this](std::set<std::string> armed, const std::string& why_not) {
+                    reconciler_.OnGuard(std::move(armed), why_not);
+                    SchedulePump();
+                  },
+                  [this](const std::set<std::string>& units) {
+                    for (reconcile::WriteNote& note : reconciler_.OnGuardStopped(units)) {
+                      Execute(std::move(note));
+                    }
+                    SchedulePump();
+                  }}),
+      alive_(std::make_shared<bool>(true)) {
+  reconciler_.SetRestoresDrift(deps_.restores_drift);
+}
 
 Agent::~Agent() {
   for (const Executor::TimerId timer : {wakeup_, report_timer_}) {
@@ -46,25 +61,35 @@ absl::Status Agent::Start() {
   reconciler_.Adopt(installed);
   std::set<std::string> hashes;
   for (const host::InstalledUnit& unit : installed) hashes.insert(unit.note.content_hash);
-  cache_.KeepOnly(hashes);
+  deps_.contents->KeepOnly(hashes);
   if (!installed.empty()) log::Info("{} units are installed on this machine", installed.size());
   deps_.systemd->SetListener(this);
   OnResync();
   return absl::OkStatus();
 }
 
-void Agent::OnLease(store::LeaseId lease) { membership_.OnLease(lease); }
+void Agent::OnLease(store::LeaseId lease, absl::Duration ttl) {
+  ttl_ = ttl;
+  MachineRecord record = membership_.record();
+  record.ttl_millis = absl::ToInt64Milliseconds(ttl);
+  membership_.OnLease(lease, std::move(record));
+}
 
 void Agent::OnLeaseLost() {
   log::Warning("this machine's lease has ended: its units run on, the cluster counts it as lost");
   may_report_ = false;
+  assignments_.reset();
+  reconciler_.OnMembershipLost();
+  isolation_.OnLeaseLost();
   membership_.OnLeaseLost();
 }
 
 void Agent::OnJoined() {
   if (deps_.on_joined) deps_.on_joined(membership_.lease());
+  isolation_.OnJoined(membership_.lease(), ttl_);
   ReadReported();
-  if (assignments_ != nullptr) return;
+  // Anew each time: only a complete read says what has to stop before anything starts (S1).
+  reconciler_.OnMembershipLost();
   assignments_ = std::make_unique<registry::Follower>(
       deps_.store, deps_.executor, keys_.AssignmentsOf(machine_id_),
       "the list of this machine's units", static_cast<registry::Follower::Listener*>(this));
@@ -132,12 +157,38 @@ void Agent::OnResync() {
     }
     reconciler_.OnUnitList(*units);
     SchedulePump();
+    // Whoever edits a unit's file has systemd reload.
+    unchecked_ = reconciler_.InstalledUnits();
+    CheckTexts();
+  });
+}
+
+void Agent::OnOtherJobEnded(const std::string& unit, const std::string& result) {
+  reconciler_.OnOtherJobEnded(unit, result);
+  SchedulePump();
+}
+
+// A few at a time: thousands would be a long turn.
+void Agent::CheckTexts() {
+  if (unchecked_.empty() || std::exchange(check_scheduled_, true)) return;
+  deps_.executor->Post([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    check_scheduled_ = false;
+    for (int i = 0; i < kTextsPerTurn && !unchecked_.empty(); ++i) {
+      const std::string unit = std::move(unchecked_.back());
+      unchecked_.pop_back();
+      const auto text = deps_.units->ReadText(unit);
+      if (text.ok()) reconciler_.OnTextRead(unit, Sha256Hex(*text));
+    }
+    SchedulePump();
+    CheckTexts();
   });
 }
 
 void Agent::OnReadBegin() {
   reading_ = true;
   read_.clear();
+  unreadable_.clear();
 }
 
 void Agent::OnPut(const store::KeyValue& kv) {
@@ -145,7 +196,13 @@ void Agent::OnPut(const store::KeyValue& kv) {
   if (!change) return;
   auto assignment = registry::DecodeAssignment(kv.value);
   if (!assignment.ok()) {
-    log::Error("assignment {} is skipped: {}", kv.key, std::string(assignment.status().message()));
+    log::Error("assignment {}: {}; the unit is left as it is", kv.key,
+               std::string(assignment.status().message()));
+    if (reading_) {
+      unreadable_.insert(change->name);
+    } else {
+      reconciler_.OnUnreadableAssignment(change->name);
+    }
     return;
   }
   if (reading_) {
@@ -163,7 +220,9 @@ void Agent::OnDelete(const store::KeyValue& kv) {
 void Agent::OnReached(int64_t, bool read) {
   if (read) {
     reading_ = false;
-    reconciler_.OnAssignments(std::exchange(read_, {}));
+    reconciler_.OnAssignments(std::exchange(read_, {}), std::exchange(unreadable_, {}));
+    // A registry that was restored holds what was reported earlier, or nothing.
+    if (std::exchange(has_read_, true) && membership_.joined()) ReadReported();
   }
   SchedulePump();
 }
@@ -189,6 +248,7 @@ void Agent::Pump() {
     }
     if (!actions_.empty()) SchedulePump();
   } while (actions_.empty() && reconciler_.HasWork());
+  isolation_.SetUnits(reconciler_.guarded_units());
   if (wakeup_ != 0) deps_.executor->Cancel(std::exchange(wakeup_, 0));
   const absl::Time next = reconciler_.NextWakeup();
   if (next != absl::InfiniteFuture()) {
@@ -224,9 +284,7 @@ void Agent::Execute(reconcile::AgentAction action) {
         } else if constexpr (std::is_same_v<A, reconcile::RemoveUnit>) {
           reconciler_.OnRemoved(a.unit, deps_.units->Remove(a.unit));
         } else if constexpr (std::is_same_v<A, reconcile::StartUnit>) {
-          deps_.systemd->Start(a.unit, answer([this, unit = a.unit](const auto& result) {
-                                 reconciler_.OnStarted(unit, result);
-                               }));
+          Start(a.unit);
         } else if constexpr (std::is_same_v<A, reconcile::StopUnit>) {
           deps_.systemd->Stop(a.unit, answer([this, unit = a.unit](const auto& result) {
                                 reconciler_.OnStopped(unit, result);
@@ -265,6 +323,19 @@ void Agent::Execute(reconcile::AgentAction action) {
       action);
 }
 
+void Agent::Start(const std::string& unit) {
+  host::JobCallback done =
+      [this, unit, alive = std::weak_ptr(alive_)](const absl::StatusOr<std::string>& result) {
+        if (alive.expired()) return;
+        reconciler_.OnStarted(unit, result);
+        SchedulePump();
+      };
+  if (isolation_.MayStart(unit)) return deps_.systemd->Start(unit, std::move(done));
+  deps_.executor->Post([done = std::move(done)]() mutable {
+    done(absl::UnavailableError("this machine is cut off from the registry"));
+  });
+}
+
 void Agent::Diagnose(const std::string& unit) {
   const std::weak_ptr<bool> alive = alive_;
   // What systemd could not load it told of in its answer to the start, not in a signal.
@@ -281,7 +352,7 @@ void Agent::Diagnose(const std::string& unit) {
 }
 
 void Agent::Fetch(const std::string& hash) {
-  if (auto cached = cache_.Find(hash)) {
+  if (auto cached = deps_.contents->Find(hash)) {
     reconciler_.OnContent(hash, std::move(cached));
     return;
   }
@@ -298,7 +369,7 @@ void Agent::Fetch(const std::string& hash) {
         }
         auto content = registry::DecodeContent(result->kvs[0].value);
         if (!content.ok()) return reconciler_.OnContent(hash, content.status());
-        cache_.Store(*content->file);
+        deps_.contents->Store(*content->file);
         reconciler_.OnContent(hash, content->file);
       });
 }
@@ -377,7 +448,8 @@ std::string Agent::DebugJson() const {
                      {"activeState", unit.active_state},
                      {"subState", unit.sub_state},
                      {"busy", unit.busy},
-                     {"error", unit.error}});
+                     {"error", unit.error},
+                     {"drift", unit.drift}});
   }
   return nlohmann::json{{"joined", membership_.joined()},
                         {"installed", reconciler_.installed_units()},

@@ -10,9 +10,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "agent/content_cache.h"
+#include "agent/isolation.h"
 #include "agent/membership.h"
 #include "base/executor.h"
 #include "host/host.h"
@@ -30,20 +33,28 @@ struct AgentDeps {
   host::Systemd* systemd = nullptr;
   host::UnitDirectory* units = nullptr;
   host::Journal* journal = nullptr;
+  ContentCache* contents = nullptr;
+  host::Guard* guard = nullptr;  // null: units with OnIsolation=stop are not started
+  absl::Duration isolation_stop_timeout = absl::Seconds(5);
   // This machine's record is in place under that lease (again).
   std::function<void(store::LeaseId)> on_joined;
+  // A copy of this machine goes on with the lease: it is to be abandoned.
+  std::function<void()> on_lease_shared;
+  bool restores_drift = false;  // else it is reported only
+  // This boot of the machine was a member before, in an earlier process.
+  bool was_member = false;
 };
 
 class Agent final : private host::Systemd::Listener, private registry::Follower::Listener {
  public:
-  Agent(AgentDeps deps, const registry::Keys& keys, std::string machine_id, MachineRecord record,
-        const std::string& cache_directory);
+  Agent(AgentDeps deps, const registry::Keys& keys, std::string machine_id, MachineRecord record);
   ~Agent() override;
 
   // Adopts what is installed. An error if the unit directory cannot be read.
   absl::Status Start();
 
-  void OnLease(store::LeaseId lease);
+  // `ttl`: what was granted.
+  void OnLease(store::LeaseId lease, absl::Duration ttl);
   void OnLeaseLost();
 
   // This machine's record, and another one for it, after the configuration was read again.
@@ -62,6 +73,8 @@ class Agent final : private host::Systemd::Listener, private registry::Follower:
   // host::Systemd::Listener
   void OnUnitChanged(const host::UnitStatus& status) override;
   void OnUnitRemoved(const std::string& name) override;
+  void OnJobBegan(const std::string& unit) override { reconciler_.OnJobBegan(unit); }
+  void OnOtherJobEnded(const std::string& unit, const std::string& result) override;
   void OnResync() override;
   // registry::Follower::Listener, of this machine's assignments
   void OnReadBegin() override;
@@ -70,10 +83,12 @@ class Agent final : private host::Systemd::Listener, private registry::Follower:
   void OnReached(int64_t revision, bool read) override;
 
   void OnJoined();
+  void CheckTexts();
   void ReadReported();
   void SchedulePump();
   void Pump();
   void Execute(reconcile::AgentAction action);
+  void Start(const std::string& unit);
   void Diagnose(const std::string& unit);
   void Fetch(const std::string& hash);
   void ScheduleReports();
@@ -84,13 +99,18 @@ class Agent final : private host::Systemd::Listener, private registry::Follower:
   const AgentDeps deps_;
   const registry::Keys keys_;
   const std::string machine_id_;
-  ContentCache cache_;
   Membership membership_;
+  Isolation isolation_;
+  absl::Duration ttl_;
   reconcile::AgentReconciler reconciler_;
   std::unique_ptr<registry::Follower> assignments_;
   std::map<std::string, Assignment> read_;  // of a read from scratch, while it lasts
+  std::set<std::string> unreadable_;        // the same
   bool reading_ = false;
+  bool has_read_ = false;
   std::deque<reconcile::AgentAction> actions_;
+  std::vector<std::string> unchecked_;  // units whose text may have been edited
+  bool check_scheduled_ = false;
   bool pump_scheduled_ = false;
   Executor::TimerId wakeup_ = 0;
   Executor::TimerId report_timer_ = 0;

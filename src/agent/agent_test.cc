@@ -1,5 +1,6 @@
 #include "agent/agent.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -25,9 +26,11 @@ class FakeSystemd final : public host::Systemd {
 
   void SetListener(Listener* listener) override { listener_ = listener; }
   void Start(const std::string& unit, host::JobCallback done) override {
+    jobs_.push_back("start " + unit);
     End(unit, "active", "running", std::move(done));
   }
   void Stop(const std::string& unit, host::JobCallback done) override {
+    jobs_.push_back("stop " + unit);
     End(unit, "inactive", "dead", std::move(done));
   }
   void ResetFailed(const std::string&, host::DoneCallback done) override { done(absl::OkStatus()); }
@@ -46,6 +49,8 @@ class FakeSystemd final : public host::Systemd {
     done(std::string("success"));
   }
 
+  // "start a.service"
+  const std::vector<std::string>& jobs() const { return jobs_; }
   void Change(const std::string& unit, const std::string& active, const std::string& sub) {
     listener_->OnUnitChanged({unit, "loaded", active, sub});
   }
@@ -61,6 +66,7 @@ class FakeSystemd final : public host::Systemd {
 
   Executor* executor_;
   Listener* listener_ = nullptr;
+  std::vector<std::string> jobs_;
 };
 
 class FakeUnits final : public host::UnitDirectory {
@@ -90,11 +96,12 @@ class AgentTest : public ::testing::Test {
                                                .store = &store_,
                                                .systemd = &systemd_,
                                                .units = &units_,
-                                               .journal = &journal_},
-                                     kKeys, "m1", MachineRecord{.token = "t"},
-                                     ::testing::TempDir() + "agent-test-contents");
+                                               .journal = &journal_,
+                                               .contents = &contents_},
+                                     kKeys, "m1", MachineRecord{.token = "t"});
     EXPECT_TRUE(agent_->Start().ok());
-    store_.LeaseGrant(absl::Seconds(10), [&](auto granted) { agent_->OnLease(granted->id); });
+    store_.LeaseGrant(absl::Seconds(10),
+                      [&](auto granted) { agent_->OnLease(granted->id, granted->ttl); });
     executor_.Advance(absl::Seconds(1));
   }
 
@@ -119,6 +126,7 @@ class AgentTest : public ::testing::Test {
   FakeSystemd systemd_{&executor_};
   FakeUnits units_;
   FakeJournal journal_;
+  DiskContentCache contents_{::testing::TempDir() + "agent-test-contents"};
   std::unique_ptr<Agent> agent_;
 };
 
@@ -144,6 +152,48 @@ TEST_F(AgentTest, AUnitThatFlapsHoldsUpNoReportOfAnother) {
   Assign("b.service", AssignmentState::kLoaded, 2);
   executor_.Advance(absl::Milliseconds(200));
   EXPECT_EQ(ReportedState("b.service"), "inactive");
+}
+
+TEST_F(AgentTest, AnAssignmentThatCannotBeReadStopsNothingAlsoInACompleteRead) {
+  Assign("a.service", AssignmentState::kLaunched, 1);
+  executor_.Advance(absl::Milliseconds(100));
+  store_.Set(kKeys.Assignment("m1", "a.service"), "garbage");
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_EQ(ReportedState("a.service"), "active");
+  store_.BreakWatches(absl::OutOfRangeError("compacted"));
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_EQ(ReportedState("a.service"), "active");
+  EXPECT_THAT(systemd_.jobs(), ::testing::ElementsAre("start a.service"));
+}
+
+TEST_F(AgentTest, AnEmptiedRegistryStopsNothingAndIsToldWhatRuns) {
+  Assign("a.service", AssignmentState::kLaunched, 1);
+  executor_.Advance(absl::Milliseconds(100));
+  store_.Erase(kKeys.Assignment("m1", "a.service"));
+  store_.Erase(kKeys.State("m1", "a.service"));
+  store_.Erase(kKeys.Machine("m1"));
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_EQ(ReportedState("a.service"), "active");
+  EXPECT_TRUE(store_.contents().contains(kKeys.Machine("m1")));
+  EXPECT_THAT(systemd_.jobs(), ::testing::ElementsAre("start a.service"));
+}
+
+TEST_F(AgentTest, AfterTheEndOfItsLeaseItStopsWhatWasMovedBeforeItStartsAnything) {
+  Assign("b.service", AssignmentState::kLaunched, 1);
+  executor_.Advance(absl::Milliseconds(100));
+  store_.EndLease(1);
+  agent_->OnLeaseLost();
+  // a.service comes first in the watch.
+  Assign("a.service", AssignmentState::kLaunched, 2);
+  executor_.Advance(absl::Seconds(1));
+  Assign("b.service", AssignmentState::kGone, 3);
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_THAT(systemd_.jobs(), ::testing::ElementsAre("start b.service"));
+  store_.LeaseGrant(absl::Seconds(10),
+                    [&](auto granted) { agent_->OnLease(granted->id, granted->ttl); });
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_THAT(systemd_.jobs(),
+              ::testing::ElementsAre("start b.service", "stop b.service", "start a.service"));
 }
 
 }  // namespace

@@ -10,9 +10,9 @@
 
 namespace fleet::agent {
 
-ContentCache::ContentCache(std::string directory) : directory_(std::move(directory)) {}
+DiskContentCache::DiskContentCache(std::string directory) : directory_(std::move(directory)) {}
 
-std::shared_ptr<const UnitFile> ContentCache::Find(const std::string& hash) const {
+std::shared_ptr<const UnitFile> DiskContentCache::Find(const std::string& hash) const {
   auto text =
       host::ReadWholeFile(directory_ + "/" + hash, UnitFile::kMaxBytes + 1, host::Links::kRefuse);
   if (!text.ok() || Sha256Hex(*text) != hash) return nullptr;
@@ -21,7 +21,7 @@ std::shared_ptr<const UnitFile> ContentCache::Find(const std::string& hash) cons
   return std::make_shared<const UnitFile>(*std::move(file));
 }
 
-void ContentCache::Store(const UnitFile& file) {
+void DiskContentCache::Store(const UnitFile& file) {
   absl::Status status = host::MakeDirectories(directory_);
   if (status.ok()) {
     auto temporary = host::TemporaryFile::Write(directory_, file.text());
@@ -34,7 +34,7 @@ void ContentCache::Store(const UnitFile& file) {
   }
 }
 
-void ContentCache::KeepOnly(const std::set<std::string>& hashes) {
+void DiskContentCache::KeepOnly(const std::set<std::string>& hashes) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
     const std::string name = entry.path().filename().string();

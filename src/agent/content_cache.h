@@ -1,6 +1,6 @@
 #pragma once
 
-// Unit texts on this machine's disk by their hash, so that each is fetched once. A cache only: what
+// Unit texts by their hash, on this machine's disk so that each is fetched once. A cache only: what
 // cannot be written is fetched again, and what was damaged is not used.
 
 #include <memory>
@@ -14,13 +14,21 @@ namespace fleet::agent {
 
 class ContentCache {
  public:
-  explicit ContentCache(std::string directory);
-
+  virtual ~ContentCache() = default;
   // nullptr if it is not there or does not hash to its name.
-  std::shared_ptr<const UnitFile> Find(const std::string& hash) const;
-  void Store(const UnitFile& file);
+  virtual std::shared_ptr<const UnitFile> Find(const std::string& hash) const = 0;
+  virtual void Store(const UnitFile& file) = 0;
   // Removes all but these (C3).
-  void KeepOnly(const std::set<std::string>& hashes);
+  virtual void KeepOnly(const std::set<std::string>& hashes) = 0;
+};
+
+class DiskContentCache final : public ContentCache {
+ public:
+  explicit DiskContentCache(std::string directory);
+
+  std::shared_ptr<const UnitFile> Find(const std::string& hash) const override;
+  void Store(const UnitFile& file) override;
+  void KeepOnly(const std::set<std::string>& hashes) override;
 
  private:
   std::string directory_;

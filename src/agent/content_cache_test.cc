@@ -21,7 +21,7 @@ class ContentCacheTest : public ::testing::Test {
 };
 
 TEST_F(ContentCacheTest, GivesBackWhatWasStored) {
-  ContentCache cache(directory_ + "/contents");
+  DiskContentCache cache(directory_ + "/contents");
   EXPECT_EQ(cache.Find(file_.hash()), nullptr);
   cache.Store(file_);
   const auto found = cache.Find(file_.hash());
@@ -30,14 +30,14 @@ TEST_F(ContentCacheTest, GivesBackWhatWasStored) {
 }
 
 TEST_F(ContentCacheTest, ADamagedTextIsNotUsed) {
-  ContentCache cache(directory_);
+  DiskContentCache cache(directory_);
   cache.Store(file_);
   std::ofstream(directory_ + "/" + file_.hash()) << "[Service]\nExecStart=/bin/false\n";
   EXPECT_EQ(cache.Find(file_.hash()), nullptr);
 }
 
 TEST_F(ContentCacheTest, KeepsOnlyWhatIsNamed) {
-  ContentCache cache(directory_);
+  DiskContentCache cache(directory_);
   const UnitFile other = *UnitFile::Parse("[Service]\nExecStart=/bin/false\n");
   cache.Store(file_);
   cache.Store(other);

@@ -34,6 +34,8 @@ absl::StatusOr<Identity> Parse(const std::string& path, const std::string& text)
         absl::StrSplit(line, absl::MaxSplits('=', 1));
     if (entry.first == "token") {
       identity.token = std::string(entry.second);
+    } else if (entry.first == "member_boot") {
+      identity.member_boot = std::string(entry.second);
     } else if (entry.first == "lease" && !absl::SimpleAtoi(entry.second, &identity.lease)) {
       identity.lease = 0;  // only costs a new lease
     }
@@ -61,7 +63,8 @@ absl::StatusOr<Identity> LoadIdentity(const std::string& state_directory) {
 absl::Status SaveIdentity(const std::string& state_directory, const Identity& identity) {
   const std::string path = PathIn(state_directory);
   const std::string temporary = path + ".new";
-  const std::string text = fmt::format("token={}\nlease={}\n", identity.token, identity.lease);
+  const std::string text = fmt::format("token={}\nlease={}\nmember_boot={}\n", identity.token,
+                                       identity.lease, identity.member_boot);
   {
     const Descriptor file(
         open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));

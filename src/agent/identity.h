@@ -14,6 +14,7 @@ namespace fleet::agent {
 struct Identity {
   std::string token;
   int64_t lease = 0;
+  std::string member_boot;  // the boot in which this machine joined last
   bool operator==(const Identity&) const = default;
 };
 

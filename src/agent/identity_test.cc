@@ -27,6 +27,14 @@ TEST_F(IdentityTest, ATokenIsMadeOnceAndKept) {
   EXPECT_EQ(*LoadIdentity(directory_ + "/deeper"), *first);
 }
 
+TEST_F(IdentityTest, TheBootThatJoinedIsKept) {
+  Identity identity = *LoadIdentity(directory_);
+  EXPECT_EQ(identity.member_boot, "");
+  identity.member_boot = "0c7d0c2f-6d6e-4d2c-9a3d-6a7a5f1d2b11";
+  ASSERT_TRUE(SaveIdentity(directory_, identity).ok());
+  EXPECT_EQ(*LoadIdentity(directory_), identity);
+}
+
 TEST_F(IdentityTest, TheLeaseIsKept) {
   auto identity = *LoadIdentity(directory_);
   identity.lease = 0x7000000000000001;

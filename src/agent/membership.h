@@ -1,7 +1,13 @@
 #pragma once
 
 // This machine's record, machines/<id>: put under the agent's lease, taken over from an earlier
-// boot or lease of the same installation, never from another machine with the same id.
+// boot or lease of the same installation, never from another machine with the same id. It is
+// watched: if it vanishes or is rewritten (an emptied or restored registry) it is put anew.
+//
+// A disk image copied to another machine, token and lease included, looks like a reboot to the
+// copy, which takes the record over. The machine it was taken from then finds its own installation
+// under another boot id while its boot still lasts: it does not take the record back, says so, and
+// joins only when the record is gone. Its units run on.
 //
 // Belongs to the machine loop, the store bound to it.
 
@@ -13,22 +19,33 @@
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "model/records.h"
+#include "registry/follower.h"
 #include "registry/keys.h"
 #include "store/store.h"
 
 namespace fleet::agent {
 
-class Membership {
+class Membership final : private registry::Follower::Listener {
  public:
-  // `on_joined` is called each time the record is in place under a lease that it was not under
-  // before in this process.
+  struct Hooks {
+    // Each time the record is in place under a lease that it was not under before in this process,
+    // or was put anew because it had vanished.
+    absl::AnyInvocable<void()> on_joined;
+    // A copy of this installation holds the same lease: it is to be left to it, and not renewed.
+    // May be empty.
+    absl::AnyInvocable<void()> on_lease_shared;
+  };
+
+  // `was_member`: this boot of the machine has joined before, in an earlier process.
   Membership(store::Store* store, Executor* executor, registry::Keys keys, std::string machine_id,
-             MachineRecord record, absl::AnyInvocable<void()> on_joined);
-  ~Membership();
+             MachineRecord record, bool was_member, Hooks hooks);
+  ~Membership() override;
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
 
-  void OnLease(store::LeaseId lease);
+  void OnLease(store::LeaseId lease) { OnLease(lease, record_); }
+  // And with this record from now on.
+  void OnLease(store::LeaseId lease, MachineRecord record);
   void OnLeaseLost();
 
   // Changes the record, at once if joined. `done` (may be empty) when it is stored.
@@ -44,8 +61,17 @@ class Membership {
   const absl::Status& status() const { return status_; }
 
  private:
+  // registry::Follower::Listener, of this machine's record
+  void OnReadBegin() override { changed_at_ = 0; }
+  void OnPut(const store::KeyValue& kv) override { changed_at_ = kv.mod_revision; }
+  void OnDelete(const store::KeyValue& kv) override { changed_at_ = kv.mod_revision; }
+  void OnReached(int64_t revision, bool read) override;
+
+  void Watch();
+  void Verify();
   void Join();
   void OnOwnRecord(store::RangeResult result);
+  void OnCopy(const MachineRecord& found, store::LeaseId lease);
   void Put(int64_t mod_revision, bool delete_states, store::LeaseId former_lease);
   void TryAgain(const absl::Status& why);
 
@@ -54,13 +80,17 @@ class Membership {
   const registry::Keys keys_;
   const std::string machine_id_;
   MachineRecord record_;
-  absl::AnyInvocable<void()> on_joined_;
+  bool was_member_;
+  Hooks hooks_;
   std::vector<absl::AnyInvocable<void()>> on_updated_;
   store::LeaseId lease_ = 0;
   int64_t mod_revision_ = 0;
+  int64_t changed_at_ = 0;  // revision of the last change of the record that the watch has told
+  std::unique_ptr<registry::Follower> follower_;
   bool joined_ = false;
   bool busy_ = false;   // a request is on its way
   bool again_ = false;  // the record or the lease changed meanwhile
+  bool doubt_ = false;  // the record may have been changed by somebody else meanwhile
   absl::Status status_ = absl::UnavailableError("no lease yet");
   Executor::TimerId retry_ = 0;
   std::shared_ptr<bool> alive_;

@@ -13,11 +13,12 @@ const registry::Keys kKeys("/fleet/");
 
 class MembershipTest : public ::testing::Test {
  protected:
-  std::unique_ptr<Membership> Make(const std::string& token, const std::string& boot) {
+  std::unique_ptr<Membership> Make(const std::string& token, const std::string& boot,
+                                   bool was_member = false) {
     return std::make_unique<Membership>(
         &store_, &executor_, kKeys, "m1",
-        MachineRecord{.address = "10.0.0.1", .boot_id = boot, .token = token},
-        [this] { ++joined_; });
+        MachineRecord{.address = "10.0.0.1", .boot_id = boot, .token = token}, was_member,
+        Membership::Hooks{[this] { ++joined_; }, [this] { ++lease_shared_; }});
   }
   store::LeaseId Grant() {
     store::LeaseId lease = 0;
@@ -33,6 +34,7 @@ class MembershipTest : public ::testing::Test {
   registry::testing::ManualExecutor executor_;
   registry::testing::FakeStore store_{&executor_};
   int joined_ = 0;
+  int lease_shared_ = 0;
 };
 
 TEST_F(MembershipTest, PutsItsRecordUnderTheLease) {
@@ -122,6 +124,125 @@ TEST_F(MembershipTest, AnUpdateIsStoredUnderTheSameLease) {
   EXPECT_EQ(registry::DecodeMachine(Stored()->value)->metadata.at("zone"), "b");
   EXPECT_EQ(Stored()->lease, lease);
   EXPECT_EQ(joined_, 1);
+}
+
+TEST_F(MembershipTest, ACopyOfThisMachineIsNotFought) {
+  const auto lease = Grant();
+  const auto first = Make("token", "boot1");
+  first->OnLease(lease);
+  executor_.RunUntilIdle();
+  const auto copy = Make("token", "boot2");  // the same image, the saved lease too
+  copy->OnLease(lease);
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_TRUE(copy->joined());
+  EXPECT_FALSE(first->joined());
+  EXPECT_EQ(first->status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_NE(std::string(first->status().message()).find("copy"), std::string::npos);
+  EXPECT_GE(lease_shared_, 1);
+  const int64_t put_at = Stored()->mod_revision;
+  first->OnLeaseLost();  // it is not renewed any more
+  first->OnLease(Grant());
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_FALSE(first->joined());
+  EXPECT_EQ(Stored()->mod_revision, put_at);
+  store_.EndLease(lease);
+  copy->OnLeaseLost();
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_TRUE(first->joined());
+}
+
+TEST_F(MembershipTest, ACopyIsNotFoughtByARestartedFleetdEither) {
+  const auto lease = Grant();
+  const auto copy = Make("token", "boot2");
+  copy->OnLease(lease);
+  executor_.RunUntilIdle();
+  const auto restarted = Make("token", "boot1", /*was_member=*/true);
+  restarted->OnLease(lease);
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_FALSE(restarted->joined());
+  EXPECT_TRUE(copy->joined());
+}
+
+TEST_F(MembershipTest, ARecordThatVanishesIsPutAnew) {
+  const auto member = Make("token", "boot");
+  const auto lease = Grant();
+  member->OnLease(lease);
+  executor_.Advance(absl::Seconds(1));
+  store_.Erase(kKeys.Machine("m1"));
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(member->joined());
+  ASSERT_NE(Stored(), nullptr);
+  EXPECT_EQ(Stored()->lease, lease);
+  EXPECT_EQ(joined_, 2);  // what hangs on the record is read again
+}
+
+TEST_F(MembershipTest, ARecordThatIsAsItWasPutIsNotWrittenAgain) {
+  const auto member = Make("token", "boot");
+  member->OnLease(Grant());
+  executor_.Advance(absl::Seconds(1));
+  for (int i = 0; i < 5; ++i) {
+    member->Update(member->record(), nullptr);
+    executor_.Advance(absl::Seconds(1));
+  }
+  store_.BreakWatches(absl::UnavailableError("gone"));
+  executor_.Advance(absl::Seconds(5));
+  const int commits = store_.commits();
+  store_.BreakWatches(absl::OutOfRangeError("compacted"));
+  executor_.Advance(absl::Minutes(5));
+  EXPECT_EQ(store_.commits(), commits);
+  EXPECT_EQ(commits, 6);
+  EXPECT_TRUE(member->joined());
+}
+
+TEST_F(MembershipTest, AnEmptiedDiskJoinsWhenTheOldLeaseHasEnded) {
+  const auto lease = Grant();
+  auto member = Make("token", "boot1");
+  member->OnLease(lease);
+  executor_.RunUntilIdle();
+  store_.Set(kKeys.State("m1", "a.service"), "state");
+  member = Make("new token", "boot2");
+  member->OnLease(Grant());
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_FALSE(member->joined());
+  EXPECT_NE(std::string(member->status().message()).find("its disk was emptied"),
+            std::string::npos);
+  store_.EndLease(lease);
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_TRUE(member->joined());
+}
+
+TEST_F(MembershipTest, ARebootTakesTheRecordOverInOneTransactionAndEndsTheOldLease) {
+  auto member = Make("token", "boot1");
+  const auto old_lease = Grant();
+  member->OnLease(old_lease);
+  executor_.RunUntilIdle();
+  store_.Set(kKeys.State("m1", "a.service"), "state");
+  const int commits = store_.commits();
+  member = Make("token", "boot2");
+  const auto lease = Grant();
+  member->OnLease(lease);
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(store_.commits(), commits + 1);
+  absl::StatusOr<absl::Duration> kept = absl::UnknownError("no answer");
+  store_.LeaseKeepAlive(old_lease, [&](auto ttl) { kept = ttl; });
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(absl::IsNotFound(kept.status()));
+  ASSERT_NE(Stored(), nullptr);
+  EXPECT_EQ(Stored()->lease, lease);
+}
+
+TEST_F(MembershipTest, AFleetdThatDiedBeforeJoiningJoinsUnderTheSavedLease) {
+  const auto lease = Grant();
+  auto member = Make("token", "boot");
+  member->OnLease(lease);
+  member.reset();
+  executor_.RunUntilIdle();
+  member = Make("token", "boot");
+  member->OnLease(lease);
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(member->joined());
+  ASSERT_NE(Stored(), nullptr);
+  EXPECT_EQ(Stored()->lease, lease);
 }
 
 TEST_F(MembershipTest, AStoreThatIsAwayIsTriedAgain) {

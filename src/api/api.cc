@@ -15,6 +15,8 @@ Api::Api(ApiContext context) : state_(std::make_unique<ApiState>(std::move(conte
   AddBatchRoutes(*state_);
   AddBackupRoutes(*state_);
   AddPlanningRoutes(*state_);
+  AddOperatorRoutes(*state_);
+  AddEventRoutes(*state_);
   AddWatchRoutes(*state_);
   AddHealthRoutes(*state_);
   AddDiscoveryRoutes(*state_);

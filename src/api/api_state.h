@@ -61,6 +61,8 @@ void AddMachineRoutes(ApiState& state);
 void AddBatchRoutes(ApiState& state);
 void AddBackupRoutes(ApiState& state);
 void AddPlanningRoutes(ApiState& state);
+void AddOperatorRoutes(ApiState& state);
+void AddEventRoutes(ApiState& state);
 void AddWatchRoutes(ApiState& state);
 void AddHealthRoutes(ApiState& state);
 void AddDiscoveryRoutes(ApiState& state);  // the last: it describes the others

@@ -467,13 +467,13 @@ TEST_F(ApiTest, DescribesExactlyTheMethodsServed) {
   const json document = Get("/discovery");
   EXPECT_EQ(document["basePath"], "/fleet/v1/");
   const json& units = document["resources"]["Units"]["methods"];
-  EXPECT_EQ(units.size(), 5U);
+  EXPECT_EQ(units.size(), 6U);
   EXPECT_EQ(units["Set"]["httpMethod"], "PUT");
   EXPECT_EQ(units["Get"]["path"], "units/{unitName}");
   EXPECT_EQ(units["Get"]["parameters"]["unitName"]["location"], "path");
   EXPECT_EQ(units["Explain"]["path"], "units/{unitName}/explain");
   EXPECT_EQ(units["Explain"]["parameters"]["unitName"]["location"], "path");
-  EXPECT_EQ(document["resources"]["Machines"]["methods"].size(), 2U);
+  EXPECT_EQ(document["resources"]["Machines"]["methods"].size(), 3U);
   for (const auto& resource : document["resources"]) {
     for (const auto& method : resource["methods"]) {
       for (const char* schema : {"request", "response"}) {

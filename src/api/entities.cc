@@ -141,7 +141,8 @@ void WriteState(JsonWriter& json, const UnitOnMachine& where, const StateReport&
   json.Always("machineID", where.machine);
   json.Always("systemdLoadState", report.load_state);
   json.Always("systemdActiveState", report.active_state);
-  json.Always("systemdSubState", report.sub_state).EndObject();
+  json.Always("systemdSubState", report.sub_state);
+  json.Member("drift", report.drift).EndObject();
 }
 
 void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units) {

@@ -38,12 +38,18 @@ constexpr std::string_view kSchemas = R"json({
  "logTail":{"type":"string"},"machines":{"type":"array","items":{"type":"object"}}}},
 "UnitPage":{"id":"UnitPage","type":"object","properties":{
  "units":{"type":"array","items":{"$ref":"Unit"}},"nextPageToken":{"type":"string"}}},
+"Event":{"id":"Event","type":"object","properties":{
+ "id":{"type":"string","required":true},"time":{"type":"string","required":true},
+ "kind":{"type":"string","required":true},"unit":{"type":"string"},"machineID":{"type":"string"},
+ "reason":{"type":"string"}}},
+"EventPage":{"id":"EventPage","type":"object","properties":{
+ "events":{"type":"array","items":{"$ref":"Event"}},"nextPageToken":{"type":"string"}}},
 "UnitState":{"id":"UnitState","type":"object","properties":{
  "name":{"type":"string","required":true},"hash":{"type":"string","required":true},
  "machineID":{"type":"string","required":true},
  "systemdLoadState":{"type":"string","required":true},
  "systemdActiveState":{"type":"string","required":true},
- "systemdSubState":{"type":"string","required":true}}},
+ "systemdSubState":{"type":"string","required":true},"drift":{"type":"string"}}},
 "Backup":{"id":"Backup","type":"object","properties":{
  "format":{"type":"string","required":true},"version":{"type":"integer","required":true},
  "created":{"type":"string"},"fleetVersion":{"type":"string"},"revision":{"type":"integer"},

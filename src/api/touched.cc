@@ -40,6 +40,7 @@ void AddChange(TouchedSet& touched, const ClusterView& before, const ClusterView
       break;
     case Record::kContent:  // written together with the unit that refers to it
     case Record::kLeader:
+    case Record::kCluster:
       break;
   }
 }

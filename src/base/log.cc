@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/mute.h"
+
 namespace fleet::log {
 
 namespace {
@@ -42,6 +44,7 @@ spdlog::logger& Logger() {
 
 }  // namespace
 
+void Mute() { Logger().set_level(spdlog::level::off); }
 void SetLevel(Level level) { Logger().set_level(ToSpdlog(level)); }
 bool Enabled(Level level) { return Logger().should_log(ToSpdlog(level)); }
 void Write(Level level, std::string_view line) { Logger().log(ToSpdlog(level), "{}", line); }

@@ -417,6 +417,41 @@ absl::StatusOr<Plan> ApiClient::Rebalance(std::optional<int64_t> max_moves) {
   return PlanFromJson(answer);
 }
 
+absl::StatusOr<std::vector<Event>> ApiClient::ListEvents(const std::string& unit,
+                                                         const std::string& machine,
+                                                         const std::string& after, bool keep_json) {
+  std::vector<std::string> filters;
+  if (!unit.empty()) filters.push_back(Cat("unitName=", UrlEncode(unit)));
+  if (!machine.empty()) filters.push_back(Cat("machineID=", UrlEncode(machine)));
+  if (!after.empty()) filters.push_back(Cat("after=", UrlEncode(after)));
+  return impl_->List<Event>("/fleet/v1/events", "events", filters, keep_json, [](const json& data) {
+    return Event{.id = StringAt(data, "id"),
+                 .time = StringAt(data, "time"),
+                 .kind = StringAt(data, "kind"),
+                 .unit = StringAt(data, "unit"),
+                 .machine_id = StringAt(data, "machineID"),
+                 .reason = StringAt(data, "reason"),
+                 .json = ""};
+  });
+}
+
+absl::Status ApiClient::ForgetMachine(const std::string& machine) {
+  return impl_
+      ->Call(
+          {.method = "POST", .target = Cat("/fleet/v1/machines/", UrlEncode(machine), "/forget")})
+      .status();
+}
+
+absl::Status ApiClient::AdoptUnit(const std::string& unit) {
+  return impl_
+      ->Call({.method = "POST", .target = Cat("/fleet/v1/units/", UrlEncode(unit), "/adopt")})
+      .status();
+}
+
+absl::Status ApiClient::ReleaseHold() {
+  return impl_->Call({.method = "POST", .target = "/fleet/v1/hold/release"}).status();
+}
+
 absl::Status ApiClient::PatchMetadata(const std::vector<MetadataChange>& changes) {
   for (size_t begin = 0; begin < changes.size();) {
     std::string body = "[";

@@ -78,6 +78,17 @@ struct MetadataChange {
   std::optional<std::string> value;  // unset: remove
 };
 
+// Something that the cluster did.
+struct Event {
+  std::string id;    // of the record that it is in; ids sort by time
+  std::string time;  // RFC 3339, in UTC
+  std::string kind;  // "placed", "moved", "stopped", …
+  std::string unit;
+  std::string machine_id;
+  std::string reason;
+  std::string json;
+};
+
 struct WatchOptions {
   bool units = false;
   bool states = false;
@@ -160,6 +171,21 @@ class ApiClient {
   // Has running units moved so that the load is even; all moves are on their way. At most
   // `max_moves`.
   absl::StatusOr<Plan> Rebalance(std::optional<int64_t> max_moves);
+
+  // What the cluster did, the oldest first; of one unit, of one machine, after the record of that
+  // id, unless those are empty.
+  absl::StatusOr<std::vector<Event>> ListEvents(const std::string& unit, const std::string& machine,
+                                                const std::string& after, bool keep_json = false);
+
+  // An absent machine, by its id or the beginning of one, is gone for good. NOT_FOUND if nothing is
+  // known of it; an error if it is a member.
+  absl::Status ForgetMachine(const std::string& machine);
+
+  // Registers a unit that a machine runs and that is in no record.
+  absl::Status AdoptUnit(const std::string& unit);
+
+  // Ends the hold on missing machines. NOT_FOUND if there is none.
+  absl::Status ReleaseHold();
 
   // In requests that are atomic, in the order of the changes. An error means that those from some
   // request on were not made.

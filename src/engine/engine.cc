@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "fmt/core.h"
+#include "registry/codec.h"
 
 namespace fleet::engine {
 
@@ -40,7 +41,7 @@ Engine::Engine(store::Store* store, Executor* executor, const registry::Keys& ke
       options_(std::move(options)),
       reconciler_(options_.settings),
       events_(keys, options_.events_max),
-      leadership_(store, executor, keys, options_.machine_id,
+      leadership_(store, executor, keys, options_.machine_id, options_.random_id,
                   [this](bool leads) { OnLeadershipChange(leads); }),
       alive_(std::make_shared<bool>(true)) {}
 
@@ -53,8 +54,13 @@ Engine::~Engine() {
 void Engine::OnViewChange(const ViewChange& change) {
   view_ = change.view;
   reconciler_.Apply(change);
-  leadership_.OnView(change.view);
+  leadership_.OnView(change.view, change.other_history);
   if (may_decide_) ScheduleTurn(kGather);
+}
+
+void Engine::OnRegistryHealth(const absl::Status& health) {
+  is_followed_ = health.ok();
+  if (is_followed_ && may_decide_) ScheduleTurn(kGather);
 }
 
 void Engine::OnLeadershipChange(bool leads) {
@@ -86,8 +92,26 @@ void Engine::ReadEventKeys(std::string from_key, std::vector<std::string> keys) 
     contents_ = reconcile::ContentCollector();
     reconciler_.BeginLeading(executor_->Now());
     may_decide_ = true;
+    NameCluster();
     Turn();
     Sweep();
+  });
+}
+
+// The first engine that leads names the cluster: another registry in its place would have another
+// name, however far it has got.
+void Engine::NameCluster() {
+  if (view_->cluster_id) return;
+  store::Txn txn;
+  txn.compares = {{store::Compare::Target::kModRevision, keys_.Leader(), leadership_.revision()},
+                  {store::Compare::Target::kCreateRevision, keys_.Cluster("id"), 0}};
+  txn.ops.emplace_back(store::Put{keys_.Cluster("id"),
+                                  registry::Encode(ClusterIdRecord{.id = options_.random_id()})});
+  store_->Commit(std::move(txn), [](const absl::StatusOr<store::TxnResult>& result) {
+    if (!result.ok()) {
+      log::Warning("the cluster has no id yet, the next leader tries again: {}",
+                   result.status().ToString());
+    }
   });
 }
 
@@ -136,7 +160,7 @@ void Engine::ScheduleTurn(absl::Duration delay) {
 }
 
 void Engine::Turn() {
-  if (!may_decide_) return;
+  if (!may_decide_ || !is_followed_) return;
   Decisions decisions = reconciler_.Decide(executor_->Now());
   if (std::exchange(sweeping_, false)) ReportFindings(decisions);
   for (Decisions& group :

@@ -6,11 +6,13 @@
 // Belongs to the engine loop; the store is bound to it. Its lease is held in the lease loop, whose
 // keeper posts OnLease() and OnLeaseLost() here.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/executor.h"
+#include "base/ids.h"
 #include "engine/event_log.h"
 #include "engine/leadership.h"
 #include "engine/transaction.h"
@@ -28,6 +30,8 @@ struct EngineOptions {
   reconcile::EngineSettings settings;
   absl::Duration sweep_interval = absl::Seconds(60);
   size_t events_max = 10000;
+  std::function<std::string()> random_id =
+      RandomId;  // for the epochs of its leads, and the cluster's id
 };
 
 class Engine {
@@ -40,6 +44,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   void OnViewChange(const ViewChange& change);
+  // Whether the view is being kept up to date. While it is not nothing is decided: the registry may
+  // come back as another one.
+  void OnRegistryHealth(const absl::Status& health);
   void OnLease(store::LeaseId lease) { leadership_.OnLease(lease); }
   void OnLeaseLost() { leadership_.OnLeaseLost(); }
 
@@ -54,6 +61,7 @@ class Engine {
 
   void OnLeadershipChange(bool leads);
   void ReadEventKeys(std::string from_key, std::vector<std::string> keys);
+  void NameCluster();
   void ScheduleTurn(absl::Duration delay);
   void Turn();
   void Sweep();
@@ -72,8 +80,9 @@ class Engine {
   ClusterViewPtr view_;
   reconcile::ContentCollector contents_;
   Leadership leadership_;
-  bool may_decide_ = false;  // leads, and nothing of unknown fate is under way
-  bool sweeping_ = false;    // the next turn is a sweep's
+  bool may_decide_ = false;   // leads, and nothing of unknown fate is under way
+  bool is_followed_ = false;  // the view is being kept up to date
+  bool sweeping_ = false;     // the next turn is a sweep's
   Executor::TimerId turn_ = 0;
   absl::Time turn_at_;
   Executor::TimerId sweep_ = 0;

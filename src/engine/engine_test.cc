@@ -23,6 +23,8 @@ struct Node {
                {.machine_id = machine, .settings = {.ttl = absl::Seconds(10)}, .events_max = 5}),
         mirror(store, executor, kKeys,
                [this](const ViewChange& change) { engine.OnViewChange(change); }) {
+    mirror.SetHealthListener(
+        [this](const absl::Status& health) { engine.OnRegistryHealth(health); });
     mirror.Start();
   }
   Engine engine;
@@ -234,6 +236,66 @@ TEST_F(EngineTest, EventsAreBoundedOverLeadersToo) {
   Settle();
   EXPECT_EQ(KeysBelow("events/").size(), 5u);
   EXPECT_GT(KeysBelow("events/").back(), before.back());  // in the order of time
+}
+
+TEST_F(EngineTest, TheFirstLeaderGivesTheClusterAnIdThatStays) {
+  auto node = Lead("m1");
+  const std::string id = store_.contents().at(kKeys.Cluster("id")).value;
+  node->engine.Resign([] {});
+  Settle();
+  node = Lead("m2");
+  EXPECT_EQ(store_.contents().at(kKeys.Cluster("id")).value, id);
+}
+
+// What is assigned in the restored registry is what was then: machines run other units by now.
+TEST_F(EngineTest, InARestoredRegistryNothingIsDecidedForOneTtl) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  Settle();
+  const int64_t backup = store_.revision();
+  PutUnit("a.service");
+  Settle();
+  ASSERT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+  store_.RestoreTo(backup);
+  for (int i = 0; i < 20; ++i) PutMachine("m2");  // it overtakes the old one
+  PutUnit("a.service");
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_TRUE(node->engine.leads());
+  EXPECT_THAT(KeysBelow("assignments/"), IsEmpty());
+  // The unit runs already, and is adopted where it does.
+  const UnitRecord record =
+      *registry::DecodeUnit(store_.contents().at(kKeys.Unit("a.service")).value);
+  store_.Set(kKeys.State("m2", "a.service"),
+             registry::Encode(StateReport{.uid = record.uid,
+                                          .generation = 3,
+                                          .content_hash = record.content_hash,
+                                          .active_state = "active"}));
+  executor_.Advance(absl::Seconds(10));
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m2/a.service"));
+}
+
+TEST_F(EngineTest, ALeadersRecordThatCannotBeReadIsReplaced) {
+  PutMachine("m1");
+  store_.Set(kKeys.Leader(), "\x0a\xff");
+  const auto node = Lead("m1");
+  Settle();
+  EXPECT_TRUE(node->engine.leads());
+  store_.Set(kKeys.Leader(), "\x0a\xff");
+  PutUnit("a.service");
+  Settle();
+  EXPECT_TRUE(node->engine.leads());
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+}
+
+TEST_F(EngineTest, AGapInTheWatchIsNoOtherHistory) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  Settle();
+  store_.BreakWatches(absl::OutOfRangeError("compacted"));
+  PutUnit("a.service");
+  store_.Compact(store_.revision());
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "base/ids.h"
 #include "base/log.h"
 #include "fmt/core.h"
 #include "registry/codec.h"
@@ -16,11 +15,13 @@ constexpr absl::Duration kRetryDelay = absl::Milliseconds(200);
 }  // namespace
 
 Leadership::Leadership(store::Store* store, Executor* executor, registry::Keys keys,
-                       std::string machine_id, absl::AnyInvocable<void(bool leads)> on_change)
+                       std::string machine_id, std::function<std::string()> random_id,
+                       absl::AnyInvocable<void(bool leads)> on_change)
     : store_(store),
       executor_(executor),
       keys_(std::move(keys)),
       machine_id_(std::move(machine_id)),
+      random_id_(std::move(random_id)),
       on_change_(std::move(on_change)),
       alive_(std::make_shared<bool>(true)) {}
 
@@ -34,10 +35,10 @@ void Leadership::OnLeaseLost() {
   StepDown("its lease has ended");
 }
 
-void Leadership::OnView(const ClusterViewPtr& view) {
-  const bool went_back = view_ != nullptr && view->revision < view_->revision;
+void Leadership::OnView(const ClusterViewPtr& view, bool other_history) {
+  const bool is_another = other_history || (view_ != nullptr && view->revision < view_->revision);
   view_ = view;
-  if (went_back) StepDown("the registry was restored or replaced");
+  if (is_another) StepDown("the registry was restored or replaced");
   Evaluate();
 }
 
@@ -45,7 +46,7 @@ void Leadership::OnView(const ClusterViewPtr& view) {
 void Leadership::Evaluate() {
   if (busy_ || resigned_ || view_ == nullptr) return;
   if (revision_ != 0 && view_->revision >= revision_ &&
-      (!view_->leader || view_->leader->mod_revision != revision_)) {
+      (!view_->leader || view_->leader->mod_revision != revision_ || UnreadableRevision() != 0)) {
     StepDown("another engine has taken the lead");
   }
   CheckReached();
@@ -55,10 +56,23 @@ void Leadership::Evaluate() {
 void Leadership::Campaign() {
   if (busy_ || resigned_ || lease_ == 0 || revision_ != 0 || view_ == nullptr) return;
   // A record of this machine is from before a restart of fleetd; nobody else's is touched.
-  if (view_->leader && view_->leader->value.machine != machine_id_) return;
+  const int64_t unreadable = UnreadableRevision();
+  if (unreadable == 0 && view_->leader && view_->leader->value.machine != machine_id_) return;
   // Epochs sort by the time they began, so that events do too.
-  epoch_ = fmt::format("{:016x}-{}", view_->revision, RandomId().substr(0, 8));
-  Put(view_->leader ? view_->leader->mod_revision : 0);
+  epoch_ = fmt::format("{:016x}-{}", view_->revision, random_id_().substr(0, 8));
+  if (unreadable != 0) {
+    Put(unreadable);
+  } else {
+    Put(view_->leader ? view_->leader->mod_revision : 0);
+  }
+}
+
+// Of a record that cannot be read: nobody leads by it, and it may hang on no lease, so it is
+// replaced. The fence keeps whoever wrote it from committing anything. 0: it can be read.
+int64_t Leadership::UnreadableRevision() const {
+  if (view_->unreadable.empty()) return 0;
+  const int64_t* revision = view_->unreadable.Find("leader");
+  return revision == nullptr ? 0 : *revision;
 }
 
 void Leadership::Put(int64_t expected_revision) {
@@ -102,7 +116,8 @@ void Leadership::Put(int64_t expected_revision) {
 
 void Leadership::CheckReached() {
   if (revision_ == 0 || busy_ || view_ == nullptr || view_->revision < revision_) return;
-  if (on_voided_) std::exchange(on_voided_, nullptr)();
+  // A rewrite that has failed voids nothing: the next one has to succeed.
+  if (on_voided_ && revision_ != voided_revision_) std::exchange(on_voided_, nullptr)();
   if (std::exchange(leads_, true)) return;
   log::Info("this engine leads, epoch {}", epoch_);
   on_change_(true);
@@ -118,6 +133,7 @@ void Leadership::StepDown(const char* why) {
 
 void Leadership::VoidInFlight(absl::AnyInvocable<void()> done) {
   on_voided_ = std::move(done);
+  voided_revision_ = revision_;
   if (!busy_) Put(revision_);
 }
 

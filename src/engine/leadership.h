@@ -6,6 +6,7 @@
 //
 // Belongs to the engine loop.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,11 +23,13 @@ class Leadership {
   // `on_change(true)`: this engine leads, and the view has reached the revision at which it began;
   // `on_change(false)`: no longer.
   Leadership(store::Store* store, Executor* executor, registry::Keys keys, std::string machine_id,
+             std::function<std::string()> random_id,
              absl::AnyInvocable<void(bool leads)> on_change);
 
   void OnLease(store::LeaseId lease);
   void OnLeaseLost();
-  void OnView(const ClusterViewPtr& view);
+  // `other_history`: the registry was restored or replaced.
+  void OnView(const ClusterViewPtr& view, bool other_history = false);
 
   // The fate of a write is unknown: rewrites the record, which voids whatever is still under way,
   // and calls `done` once the view has reached that; or leadership ends.
@@ -45,14 +48,18 @@ class Leadership {
   void Evaluate();
   void CheckReached();
   void FinishResigning();
+  int64_t UnreadableRevision() const;
   void StepDown(const char* why);
 
   store::Store* const store_;
   Executor* const executor_;
   const registry::Keys keys_;
   const std::string machine_id_;
+  const std::function<std::string()> random_id_;
   absl::AnyInvocable<void(bool)> on_change_;
   absl::AnyInvocable<void()> on_voided_;
+  int64_t voided_revision_ =
+      0;  // what is committed under this one is void once on_voided_ is called
   absl::AnyInvocable<void()> on_resigned_;
   ClusterViewPtr view_;
   store::LeaseId lease_ = 0;

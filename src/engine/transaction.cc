@@ -28,6 +28,8 @@ store::Compare ToCompare(const registry::Keys& keys, const Guard& guard) {
       return {Target::kModRevision, keys.Machine(guard.machine), guard.revision};
     case Guard::Kind::kAssignment:
       return {Target::kModRevision, keys.Assignment(guard.machine, guard.unit), guard.revision};
+    case Guard::Kind::kCluster:
+      return {Target::kModRevision, keys.Cluster(guard.unit), guard.revision};
     case Guard::Kind::kContent:
       break;
   }
@@ -41,8 +43,20 @@ store::Op ToOp(const registry::Keys& keys, const reconcile::Write& write) {
   if (const auto* removed = std::get_if<reconcile::DeleteAssignment>(&write)) {
     return store::Delete{{keys.Assignment(removed->machine, removed->unit), ""}};
   }
-  const auto& unit = std::get<reconcile::PutUnit>(write);
-  return store::Put{keys.Unit(unit.unit), registry::Encode(unit.record)};
+  if (const auto* unit = std::get_if<reconcile::PutUnit>(&write)) {
+    return store::Put{keys.Unit(unit->unit), registry::Encode(unit->record)};
+  }
+  if (const auto* settings = std::get_if<reconcile::PutSettings>(&write)) {
+    const std::string key = keys.Settings(settings->machine);
+    if (settings->settings == MachineSettings{}) return store::Delete{{key, ""}};
+    return store::Put{key, registry::Encode(settings->settings)};
+  }
+  if (const auto* hold = std::get_if<reconcile::PutHold>(&write)) {
+    if (!hold->record) return store::Delete{{keys.Cluster("hold"), ""}};
+    return store::Put{keys.Cluster("hold"), registry::Encode(*hold->record)};
+  }
+  return store::Put{keys.Cluster("features"),
+                    registry::Encode(std::get<reconcile::PutFeatures>(write).record)};
 }
 
 // Collects compares without repetition.

@@ -167,12 +167,13 @@ std::vector<FlagSpec> GlobalFlags() {
 
 const std::vector<Command>& Commands() {
   static const auto* const kCommands = new std::vector<Command>{
-      BackupCommand(),        CatCommand(),       DestroyCommand(), ExplainCommand(),
-      FdForwardCommand(),     HelpCommand(),      JournalCommand(), ListMachinesCommand(),
-      ListUnitFilesCommand(), ListUnitsCommand(), LoadCommand(),    PlanCommand(),
-      RebalanceCommand(),     RestartCommand(),   RestoreCommand(), SshCommand(),
-      StartCommand(),         StatusCommand(),    StopCommand(),    SubmitCommand(),
-      UnloadCommand(),        VerifyCommand(),    VersionCommand(),
+      AdoptCommand(),       BackupCommand(),  CatCommand(),          DestroyCommand(),
+      EventsCommand(),      ExplainCommand(), FdForwardCommand(),    ForgetCommand(),
+      HelpCommand(),        JournalCommand(), ListMachinesCommand(), ListUnitFilesCommand(),
+      ListUnitsCommand(),   LoadCommand(),    PlanCommand(),         RebalanceCommand(),
+      ReleaseHoldCommand(), RestartCommand(), RestoreCommand(),      SshCommand(),
+      StartCommand(),       StatusCommand(),  StopCommand(),         SubmitCommand(),
+      UnloadCommand(),      VerifyCommand(),  VersionCommand(),
   };
   return *kCommands;
 }

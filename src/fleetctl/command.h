@@ -24,11 +24,14 @@ struct Command {
 };
 
 // commands/<verb>.cc
+Command AdoptCommand();
 Command BackupCommand();
 Command CatCommand();
 Command DestroyCommand();
+Command EventsCommand();
 Command ExplainCommand();
 Command FdForwardCommand();
+Command ForgetCommand();
 Command HelpCommand();
 Command JournalCommand();
 Command ListMachinesCommand();
@@ -37,6 +40,7 @@ Command ListUnitsCommand();
 Command LoadCommand();
 Command PlanCommand();
 Command RebalanceCommand();
+Command ReleaseHoldCommand();
 Command RestartCommand();
 Command RestoreCommand();
 Command SshCommand();

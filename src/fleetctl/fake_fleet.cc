@@ -117,6 +117,17 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
     for (const auto& [name, unit] : units) list.push_back(unit);
     return {.body = json{{"units", list}}.dump()};
   }
+  if (path == "/fleet/v1/machines/" + absent_machine + "/forget") return {.code = 204};
+  if (path == "/fleet/v1/events") {
+    json list = json::array();
+    const bool again = request.target.find("after=") != std::string::npos;
+    if (!again) list = events;
+    return {.body = json{{"events", list}}.dump()};
+  }
+  if (path == "/fleet/v1/hold/release") {
+    return std::exchange(holds, false) ? FakeResponse{.code = 204}
+                                       : Error(404, "no hold is in force");
+  }
   if (!path.starts_with("/fleet/v1/units/")) return Error(404, "no such path");
   std::string name = path.substr(std::string_view("/fleet/v1/units/").size());
   if (constexpr std::string_view kExplain = "/explain"; name.ends_with(kExplain)) {

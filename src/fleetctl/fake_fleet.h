@@ -39,6 +39,9 @@ class FakeFleet {
   std::map<std::string, nlohmann::json> explanations;
   // The answer of POST /plan and POST /rebalance; an object with "error" is answered with its code.
   nlohmann::json plan;
+  std::string absent_machine = "none";  // the one that may be forgotten
+  nlohmann::json events = nlohmann::json::array();
+  bool holds = false;                          // until POST /hold/release
   std::vector<std::string> unreadable;         // in GET /backup
   std::map<std::string, std::string> refused;  // units that batches refuse, and why
   int batches_until_503 = -1;                  // then each is answered 503; -1: none

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "agent/agent.h"
+#include "agent/content_cache.h"
 #include "agent/identity.h"
 #include "api/api.h"
 #include "api/server.h"
@@ -20,21 +20,22 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "engine/engine.h"
 #include "fleetd/engine_settings.h"
+#include "fleetd/member.h"
 #include "fleetd/memory.h"
 #include "fleetd/record.h"
 #include "fleetd/signals.h"
 #include "fmt/core.h"
 #include "fmt/format.h"
+#include "host/file_guard.h"
+#include "host/guard_files.h"
 #include "host/host.h"
 #include "host/journal.h"
+#include "host/logind.h"
 #include "host/notify.h"
 #include "host/own_job.h"
 #include "host/systemd/systemd_bus.h"
 #include "host/unit_directory.h"
-#include "registry/lease_keeper.h"
-#include "registry/mirror.h"
 #include "store/embedded/embedded_store.h"
 #include "store/etcd/etcd_store.h"
 
@@ -109,17 +110,14 @@ class Daemon::Impl {
  private:
   absl::Status Open();
   absl::Status OpenApi();
-  void OpenLease();
+  void OpenMember();
   void StartThreads();
   void StopThreads();
-  void OnViewChange(const ViewChange& change);
-  void DropOwnLead(const ClusterView& view);
-  void OnJoined(store::LeaseId lease);
-  void OnLeaseHeld(store::LeaseId lease, absl::Duration ttl);
   void UpdateUnavailableCause();
   void OnSignal(int signal);
   void Stop();
-  void Leave();
+  void OnShutdown();
+  void OnShutdownCancelled();
   void Finish();
   void Reload();
   void ReloadTls(const Config& config);
@@ -147,21 +145,19 @@ class Daemon::Impl {
   std::unique_ptr<host::Systemd> systemd_;
   std::unique_ptr<host::UnitDirectory> units_;
   std::unique_ptr<host::Journal> journal_;
-  std::unique_ptr<agent::Agent> agent_;
+  std::unique_ptr<agent::ContentCache> contents_;
+  std::unique_ptr<host::Guard> guard_;
+  std::unique_ptr<host::ShutdownDelay> shutdown_;
+  bool left_for_shutdown_ = false;
   bool stopping_ = false;
+  bool left_ = false;  // its units have stopped
   bool finishing_ = false;
 
-  // Lease loop.
+  // Handles of their own for the other loops.
   std::unique_ptr<store::Store> lease_store_;
-  std::unique_ptr<registry::LeaseKeeper> lease_;
-  std::unique_ptr<registry::LeaseKeeper> lead_lease_;  // if the leader's TTL is another one
-  bool leads_with_own_lease() const { return config_.engine_ttl != config_.agent_ttl; }
-
-  // Engine loop.
   std::unique_ptr<store::Store> engine_store_;
-  std::unique_ptr<registry::Mirror> mirror_;
-  std::unique_ptr<engine::Engine> engine_;
-  bool serving_ = false;  // this machine has joined: the API may show the cluster
+
+  std::unique_ptr<Member> member_;  // in all three
 
   // API loop.
   api::Server server_;
@@ -189,31 +185,17 @@ absl::Status Daemon::Impl::Open() {
   units_ = std::make_unique<host::FileUnitDirectory>(
       config_.units_directory, host::RuntimeLinkDirectory(config_.systemd_user));
   journal_ = host::OpenJournal({.user = config_.systemd_user});
-  agent_ = std::make_unique<agent::Agent>(
-      agent::AgentDeps{.executor = &machine_loop_,
-                       .store = machine_store_.get(),
-                       .systemd = systemd_.get(),
-                       .units = units_.get(),
-                       .journal = journal_.get(),
-                       .on_joined = [this](store::LeaseId lease) { OnJoined(lease); }},
-      keys_, facts_.machine_id, MakeMachineRecord(config_, facts_, identity_.token),
-      config_.state_directory + "contents");
-  RETURN_IF_ERROR(agent_->Start());
-  OpenLease();
-
-  mirror_ = std::make_unique<registry::Mirror>(
-      engine_store_.get(), &engine_loop_, keys_,
-      [this](const ViewChange& change) { OnViewChange(change); });
-  mirror_->SetHealthListener([this](const absl::Status& health) {
-    server_.executor().Post([this, health] { api_->OnRegistryHealth(health); });
-  });
-  if (!config_.disable_engine) {
-    engine_ = std::make_unique<engine::Engine>(
-        engine_store_.get(), &engine_loop_, keys_,
-        engine::EngineOptions{.machine_id = facts_.machine_id,
-                              .settings = EngineSettingsOf(config_),
-                              .sweep_interval = config_.engine_reconcile_interval,
-                              .events_max = static_cast<size_t>(config_.events_max)});
+  contents_ = std::make_unique<agent::DiskContentCache>(config_.state_directory + "contents");
+  if (!config_.systemd_user) {
+    guard_ = std::make_unique<host::FileGuard>(
+        host::kGuardDirectory, host::RuntimeLinkDirectory(/*user=*/false), &machine_loop_);
+  }
+  OpenMember();
+  RETURN_IF_ERROR(member_->Start());
+  if (!config_.systemd_user) {
+    shutdown_ = host::DelayShutdown(
+        &machine_loop_,
+        {.on_shutdown = [this] { OnShutdown(); }, .on_cancel = [this] { OnShutdownCancelled(); }});
   }
   return absl::OkStatus();
 }
@@ -246,47 +228,48 @@ absl::Status Daemon::Impl::OpenApi() {
   return absl::OkStatus();
 }
 
-void Daemon::Impl::OpenLease() {
-  registry::LeaseKeeper::Listener listener;
-  listener.on_held = [this](store::LeaseId lease, absl::Duration ttl) {
-    lease_failure_.Set("");
-    machine_loop_.Post([this, lease, ttl] { OnLeaseHeld(lease, ttl); });
+void Daemon::Impl::OpenMember() {
+  MemberListener listener;
+  listener.on_view = [this](const ViewChange& change) {
+    server_.executor().Post([this, change] { api_->OnViewChange(change); });
   };
-  listener.on_lost = [this] {
-    machine_loop_.Post([this] { agent_->OnLeaseLost(); });
-    if (leads_with_own_lease()) return;
-    engine_loop_.Post([this] {
-      if (engine_) engine_->OnLeaseLost();
-    });
+  listener.on_registry_health = [this](const absl::Status& health) {
+    server_.executor().Post([this, health] { api_->OnRegistryHealth(health); });
   };
-  listener.on_failure = [this](const absl::Status& why) {
-    lease_failure_.Set(std::string(why.message()));
-  };
-  listener.on_cut_off = [](const absl::Status& why) {
-    log::Error("Server monitor triggered: Monitor timed out before successful heartbeat: {}",
-               std::string(why.message()));
-  };
-  lease_ = std::make_unique<registry::LeaseKeeper>(
-      lease_store_.get(), &lease_loop_, config_.agent_ttl, identity_.lease, std::move(listener));
-  if (!leads_with_own_lease() || config_.disable_engine) return;
-  registry::LeaseKeeper::Listener lead;
-  lead.on_held = [this](store::LeaseId lease, absl::Duration) {
-    engine_loop_.Post([this, lease] { engine_->OnLease(lease); });
-  };
-  lead.on_lost = [this] { engine_loop_.Post([this] { engine_->OnLeaseLost(); }); };
-  lead.on_failure = [](const absl::Status&) {};
-  lead.on_cut_off = [](const absl::Status&) {};
-  lead_lease_ = std::make_unique<registry::LeaseKeeper>(
-      lease_store_.get(), &lease_loop_, config_.engine_ttl, /*saved=*/0, std::move(lead));
+  listener.on_joined = [this] { machine_loop_.PostAfter(kSettled, [] { TrimStartupMemory(); }); };
+  listener.on_lease_failure = [this](const std::string& why) { lease_failure_.Set(why); };
+  member_ = std::make_unique<Member>(
+      MemberDeps{.machine_loop = &machine_loop_,
+                 .lease_loop = &lease_loop_,
+                 .engine_loop = &engine_loop_,
+                 .machine_store = machine_store_.get(),
+                 .lease_store = lease_store_.get(),
+                 .engine_store = engine_store_.get(),
+                 .systemd = systemd_.get(),
+                 .units = units_.get(),
+                 .journal = journal_.get(),
+                 .contents = contents_.get(),
+                 .guard = guard_.get(),
+                 .save_identity =
+                     [this](const agent::Identity& identity) {
+                       return agent::SaveIdentity(config_.state_directory, identity);
+                     }},
+      keys_,
+      MemberSettings{.machine_id = facts_.machine_id,
+                     .agent_ttl = config_.agent_ttl,
+                     .engine_ttl = config_.engine_ttl,
+                     .disable_engine = config_.disable_engine,
+                     .isolation_stop_timeout = config_.isolation_stop_timeout,
+                     .restores_drift = config_.drift == Drift::kRestore,
+                     .engine = {.machine_id = facts_.machine_id,
+                                .settings = EngineSettingsOf(config_),
+                                .sweep_interval = config_.engine_reconcile_interval,
+                                .events_max = static_cast<size_t>(config_.events_max)}},
+      MakeMachineRecord(config_, facts_, identity_.token), identity_, std::move(listener));
 }
 
 void Daemon::Impl::StartThreads() {
   server_.Start(api_.get());
-  lease_loop_.Post([this] {
-    lease_->Start();
-    if (lead_lease_) lead_lease_->Start();
-  });
-  engine_loop_.Post([this] { mirror_->Start(); });
   lease_thread_ = std::thread([this] { lease_loop_.Run(); });
   engine_thread_ = std::thread([this] { engine_loop_.Run(); });
   machine_loop_.Post([this] {
@@ -301,14 +284,12 @@ void Daemon::Impl::StartThreads() {
 void Daemon::Impl::StopThreads() {
   server_.Stop();
   engine_loop_.Post([this] {
-    engine_.reset();
-    mirror_.reset();
+    member_->CloseEngineLoop();
     engine_store_.reset();
     engine_loop_.Stop();
   });
   lease_loop_.Post([this] {
-    lead_lease_.reset();
-    lease_.reset();
+    member_->CloseLeaseLoop();
     lease_store_.reset();
     lease_loop_.Stop();
   });
@@ -316,61 +297,15 @@ void Daemon::Impl::StopThreads() {
   lease_thread_.join();
   api_.reset();
   api_store_.reset();
-  agent_.reset();
+  member_.reset();
+  shutdown_.reset();
   systemd_.reset();
   machine_store_.reset();
 }
 
-void Daemon::Impl::OnLeaseHeld(store::LeaseId lease, absl::Duration ttl) {
-  if (identity_.lease != lease) {
-    identity_.lease = lease;
-    const absl::Status saved = agent::SaveIdentity(config_.state_directory, identity_);
-    if (!saved.ok()) {
-      log::Error("the lease is not kept over a restart: {}", std::string(saved.message()));
-    }
-  }
-  if (ttl != config_.agent_ttl) {
-    log::Info("the registry granted a TTL of {}; {} was asked for", DurationText(ttl),
-              DurationText(config_.agent_ttl));
-  }
-  agent_->OnLease(lease);
-}
-
-void Daemon::Impl::OnJoined(store::LeaseId lease) {
-  machine_loop_.PostAfter(kSettled, [] { TrimStartupMemory(); });
-  engine_loop_.Post([this, lease] {
-    if (engine_ && !leads_with_own_lease()) engine_->OnLease(lease);
-    if (std::exchange(serving_, true) || mirror_->view() == nullptr) return;
-    OnViewChange(ViewChange{mirror_->view(), {}, /*reset=*/true});
-  });
-}
-
-// In the engine loop.
-void Daemon::Impl::OnViewChange(const ViewChange& change) {
-  if (!engine_) DropOwnLead(*change.view);
-  if (!serving_) {
-    if (engine_) engine_->OnViewChange(change);
-    return;
-  }
-  server_.executor().Post([this, change] { api_->OnViewChange(change); });
-  if (engine_) engine_->OnViewChange(change);
-}
-
-// A machine whose engine was disabled while it led: its record would keep all others from leading.
-void Daemon::Impl::DropOwnLead(const ClusterView& view) {
-  if (!view.leader || view.leader->value.machine != facts_.machine_id) return;
-  store::Txn txn;
-  txn.compares.push_back(
-      {store::Compare::Target::kModRevision, keys_.Leader(), view.leader->mod_revision});
-  txn.ops.emplace_back(store::Delete{{keys_.Leader(), ""}});
-  engine_store_->Commit(std::move(txn), [](const absl::StatusOr<store::TxnResult>& result) {
-    if (!result.ok()) log::Warning("the lead was not given up: {}", result.status().ToString());
-  });
-}
-
 // Why there is nothing to show yet, kept up to date until there is.
 void Daemon::Impl::UpdateUnavailableCause() {
-  const absl::Status membership = agent_->membership_status();
+  const absl::Status membership = member_->agent().membership_status();
   if (membership.ok()) return;
   const std::string lease_failure = lease_failure_.Get();
   if (!absl::IsUnavailable(membership)) {
@@ -379,7 +314,7 @@ void Daemon::Impl::UpdateUnavailableCause() {
     unavailable_cause_.Set(lease_failure);
   } else {
     engine_loop_.Post([this, membership] {
-      const absl::Status health = mirror_ ? mirror_->health() : absl::OkStatus();
+      const absl::Status health = member_->RegistryHealth();
       unavailable_cause_.Set(std::string((health.ok() ? membership : health).message()));
     });
   }
@@ -417,43 +352,39 @@ void Daemon::Impl::Stop() {
   host::NotifyStopping(leaves ? "leaving the cluster" : "units keep running");
   log::Info("fleetd is stopping; {}",
             leaves ? "its units are stopped and may move" : "its units keep running");
-  engine_loop_.Post([this, leaves] {
-    const auto next = [this, leaves] {
-      machine_loop_.Post([this, leaves] {
-        if (leaves) {
-          Leave();
-        } else {
-          Finish();
-        }
-      });
-    };
-    if (engine_) {
-      engine_->Resign(next);
-    } else {
-      next();
-    }
-  });
-  if (!leaves) machine_loop_.PostAfter(kGoodbyeLimit, [this] { Finish(); });
+  if (leaves) {
+    machine_loop_.PostAfter(config_.leave_timeout, [this] {
+      if (finishing_ || left_) return;
+      // The lease is kept: what still runs here must not be started elsewhere.
+      log::Warning("units have not stopped within leave_timeout ({}); waiting until they have",
+                   DurationText(config_.leave_timeout));
+    });
+  } else {
+    machine_loop_.PostAfter(kGoodbyeLimit, [this] { Finish(); });
+  }
+  member_->Stop(
+      leaves,
+      [this] {
+        left_ = true;
+        machine_loop_.PostAfter(kGoodbyeLimit, [this] { Finish(); });
+      },
+      [this] { Finish(); });
 }
 
-void Daemon::Impl::Leave() {
-  const auto goodbye = [this] {
-    lease_loop_.Post(
-        [this] { lease_->Release([this] { machine_loop_.Post([this] { Finish(); }); }); });
-    machine_loop_.PostAfter(kGoodbyeLimit, [this] { Finish(); });
-  };
-  machine_loop_.PostAfter(config_.leave_timeout, [this] {
-    if (finishing_) return;
-    // The lease is kept: what still runs here must not be started elsewhere.
-    log::Warning("units have not stopped within leave_timeout ({}); waiting until they have",
-                 DurationText(config_.leave_timeout));
-  });
-  agent_->Leave([this, goodbye] {
-    identity_.lease = 0;
-    const absl::Status saved = agent::SaveIdentity(config_.state_directory, identity_);
-    if (!saved.ok()) log::Warning("{}", std::string(saved.message()));
-    goodbye();
-  });
+// The machine is about to go down, and waits: its units move while everything still works here. The
+// stop that follows finds nothing left to do.
+void Daemon::Impl::OnShutdown() {
+  if (stopping_ || std::exchange(left_for_shutdown_, true)) return;
+  host::NotifyStatus("the machine goes down: leaving the cluster");
+  log::Info("this machine goes down; its units are stopped and may move");
+  member_->Vacate([this] { shutdown_->Release(); });
+}
+
+// It has left, and joins again as after any other start.
+void Daemon::Impl::OnShutdownCancelled() {
+  if (!left_for_shutdown_ || stopping_) return;
+  log::Info("the shutdown of this machine was given up; fleetd starts anew");
+  Finish();
 }
 
 void Daemon::Impl::Finish() {
@@ -478,7 +409,7 @@ void Daemon::Impl::Reload() {
     config_.capacity_memory = reread->config.capacity_memory;
     config_.reserved_cpu = reread->config.reserved_cpu;
     config_.reserved_memory = reread->config.reserved_memory;
-    agent_->SetRecord(Reconfigured(agent_->record(), config_, facts_));
+    member_->agent().SetRecord(Reconfigured(member_->agent().record(), config_, facts_));
     ReloadTls(reread->config);
   }
   host::NotifyReady(fmt::format("machine {}", facts_.machine_id));
@@ -504,9 +435,9 @@ void Daemon::Impl::ReloadTls(const Config& config) {
 }
 
 void Daemon::Impl::LogState() {
-  log::Info("agent {}", agent_->DebugJson());
+  log::Info("agent {}", member_->agent().DebugJson());
   engine_loop_.Post([this] {
-    if (engine_) log::Info("engine {}", engine_->DebugJson());
+    if (!config_.disable_engine) log::Info("engine {}", member_->EngineDebugJson());
   });
 }
 

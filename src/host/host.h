@@ -1,12 +1,14 @@
 #pragma once
 
-// The machine fleetd runs on, as the agent sees it: systemd, the unit directory, the journal.
+// The machine fleetd runs on, as the agent sees it: systemd, the unit directory, the journal, the
+// guard.
 // host/systemd/ implements it over D-Bus; the simulator and tests replace it. All of it belongs to
 // the machine loop: calls and callbacks happen in that thread only, callbacks never inside the
 // call.
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +17,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "model/local_unit.h"
 
 namespace fleet::host {
@@ -38,6 +41,10 @@ class Systemd {
     virtual void OnUnitChanged(const UnitStatus& status) = 0;
     // systemd forgot the unit (unloaded it).
     virtual void OnUnitRemoved(const std::string& name) = 0;
+    // A job of the unit begins, whoever asked for it.
+    virtual void OnJobBegan(const std::string& /*unit*/) {}
+    // One that nobody asked for here has ended, with this result. The unit's change came before.
+    virtual void OnOtherJobEnded(const std::string& /*unit*/, const std::string& /*result*/) {}
     // The connection was made (again), or systemd reloaded: signals may be lost, list again.
     virtual void OnResync() = 0;
   };
@@ -79,6 +86,10 @@ class UnitDirectory {
   virtual ~UnitDirectory() = default;
   // Everything installed. A note or text that cannot be read is skipped and reported in the log.
   virtual absl::StatusOr<std::vector<InstalledUnit>> List() = 0;
+  // The text as it is on disk now. NOT_FOUND if there is none, UNIMPLEMENTED if it cannot differ.
+  virtual absl::StatusOr<std::string> ReadText(const std::string& /*name*/) {
+    return absl::UnimplementedError("texts are not read again");
+  }
   // Note first, then text, then the link: a crash in between leaves something List() shows.
   virtual absl::Status Install(const InstalledUnit& unit) = 0;
   virtual absl::Status WriteNote(const std::string& name, const UnitNote& note) = 0;
@@ -94,6 +105,27 @@ class Journal {
   virtual ~Journal() = default;
   // The last `lines` messages of the unit's current or last invocation, one a line, at most 4 KiB.
   virtual std::string Tail(const std::string& unit, int lines) = 0;
+};
+
+// What the guard of units with OnIsolation=stop is to do, which replaces what it was told before.
+struct GuardOrder {
+  std::set<std::string> units;
+  // When it passes and no other order has come they are stopped, and kept from being started until
+  // another one comes. On the executor's clock, CLOCK_BOOTTIME.
+  absl::Time deadline;
+  absl::Duration stop_timeout;  // from the deadline until what still runs of them is killed
+  // Units that an earlier answer named and that need not be named again.
+  std::set<std::string> noted;
+};
+
+// A program of its own (fleet-guard), so that those units stop in time whether fleetd lives or not.
+class Guard {
+ public:
+  virtual ~Guard() = default;
+  // `done`: OK once the guard holds the order, with the units that ran and that it has stopped
+  // since the answer that was noted last; they may be started now. UNAVAILABLE, with what to look
+  // at, if it does not answer: the order before is then in force, or this one. One call at a time.
+  virtual void Arm(GuardOrder order, Callback<std::set<std::string>> done) = 0;
 };
 
 // Facts of this machine that its record reports.

@@ -131,6 +131,11 @@ absl::StatusOr<InstalledUnit> FileUnitDirectory::Read(const std::string& name) c
   return InstalledUnit{name, *std::move(note), *std::move(text)};
 }
 
+absl::StatusOr<std::string> FileUnitDirectory::ReadText(const std::string& name) {
+  RETURN_IF_ERROR(CheckName(name));
+  return ReadOwn(TextPath(name));
+}
+
 absl::StatusOr<FileUnitDirectory::Link> FileUnitDirectory::LookAtLink(
     const std::string& name) const {
   const std::string path = LinkPath(name);

@@ -35,6 +35,8 @@ class FileUnitDirectory final : public UnitDirectory {
   // Also removes what a crash left half written.
   absl::StatusOr<std::vector<InstalledUnit>> List() override;
 
+  absl::StatusOr<std::string> ReadText(const std::string& name) override;
+
   // INVALID_ARGUMENT if the name cannot be a file's; FAILED_PRECONDITION if somebody else's file or
   // link has the name, naming it; RESOURCE_EXHAUSTED if the disk is full. After an error everything
   // is as it was, unless the error came from the last renames.

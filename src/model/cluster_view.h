@@ -39,6 +39,9 @@ struct ClusterView {
   PersistentMap<std::string, Stored<MachineRecord>> machines;
   PersistentMap<UnitOnMachine, Stored<StateReport>> states;
   std::optional<Stored<LeaderRecord>> leader;
+  std::optional<Stored<HoldRecord>> hold;
+  std::optional<Stored<ClusterIdRecord>> cluster_id;
+  std::optional<Stored<FeaturesRecord>> features;
   // Records whose value cannot be read, by kind and name ("units/a.service"): neither present nor
   // absent. Nothing is decided about a unit that has one (a newer version may have written it).
   PersistentMap<std::string, int64_t> unreadable;
@@ -47,6 +50,10 @@ struct ClusterView {
   void Freeze();
 };
 using ClusterViewPtr = std::shared_ptr<const ClusterView>;
+
+// Whether `after` can be a later view of the same registry: what it has from the time of `before`
+// was there then. Otherwise the registry was restored from a backup, or replaced.
+bool MayFollow(const ClusterView& before, const ClusterView& after);
 
 // The assignments (or states) of one unit, over all machines: a range of the map.
 // for (auto it = FirstOf(view.assignments, name); InUnit(it, map, name); ++it)
@@ -62,9 +69,19 @@ bool InUnit(const typename PersistentMap<UnitOnMachine, T>::const_iterator& it,
 
 // Which record changed (was put or deleted) between two views.
 struct Change {
-  enum class Record { kUnit, kContent, kSettings, kAssignment, kMachine, kState, kLeader };
+  enum class Record {
+    kUnit,
+    kContent,
+    kSettings,
+    kAssignment,
+    kMachine,
+    kState,
+    kLeader,
+    kCluster
+  };
   Record record = Record::kUnit;
-  std::string name;     // unit, content hash or machine; the unit of assignments and states
+  std::string name;     // unit, content hash or machine; the unit of assignments and states; of
+                        // kCluster "hold", "id" or "features"
   std::string machine;  // of assignments and states
 };
 
@@ -73,6 +90,8 @@ struct ViewChange {
   ClusterViewPtr view;
   std::vector<Change> changes;
   bool reset = false;
+  // The registry was restored or replaced: what was seen before need not have happened in it.
+  bool other_history = false;
 };
 
 // A machine's metadata as the scheduler sees it: its configuration with the overrides applied.

@@ -60,5 +60,44 @@ TEST(DesiredState, ReadsWhatItWrites) {
   EXPECT_EQ(ParseDesiredState(""), std::nullopt);
 }
 
+ClusterView ViewAt(int64_t revision) {
+  ClusterView view;
+  view.revision = revision;
+  view.units.Set("a.service", {UnitRecord{.uid = "a"}, 3, 5});
+  view.cluster_id = {ClusterIdRecord{.id = "id"}, 2, 2};
+  view.Freeze();
+  return view;
+}
+
+TEST(MayFollow, RecordsMayHaveChangedComeAndGoneSince) {
+  const ClusterView before = ViewAt(10);
+  ClusterView after = ViewAt(20);
+  after.units.Set("a.service", {UnitRecord{.uid = "a"}, 3, 11});
+  after.units.Set("b.service", {UnitRecord{.uid = "b"}, 12, 12});
+  EXPECT_TRUE(MayFollow(before, after));
+  after.units.Erase("a.service");
+  EXPECT_TRUE(MayFollow(before, after));
+}
+
+TEST(MayFollow, WhatIsOlderThanTheViewBeforeMustHaveBeenInIt) {
+  const ClusterView before = ViewAt(10);
+  ClusterView other = ViewAt(20);
+  other.units.Set("a.service", {UnitRecord{.uid = "a"}, 3, 4});
+  EXPECT_FALSE(MayFollow(before, other));
+  other = ViewAt(20);
+  other.machines.Set("m1", {MachineRecord{}, 10, 10});
+  EXPECT_FALSE(MayFollow(before, other));
+  EXPECT_FALSE(MayFollow(before, ViewAt(9)));
+}
+
+TEST(MayFollow, AClusterKeepsItsId) {
+  const ClusterView before = ViewAt(10);
+  ClusterView other = ViewAt(20);
+  other.cluster_id = {ClusterIdRecord{.id = "another"}, 15, 15};
+  EXPECT_FALSE(MayFollow(before, other));
+  other.cluster_id.reset();
+  EXPECT_FALSE(MayFollow(before, other));
+}
+
 }  // namespace
 }  // namespace fleet

@@ -22,6 +22,15 @@ enum class DesiredState { kInactive, kLoaded, kLaunched };
 std::string_view ToString(DesiredState state);  // "inactive", "loaded", "launched"
 std::optional<DesiredState> ParseDesiredState(std::string_view text);
 
+// Where a unit with Reschedule=on-failure has failed lately.
+struct FailedPlace {
+  std::string machine;
+  int64_t revision = 0;  // of the registry when it failed there last: the order, not the time
+  int64_t count = 0;     // how often
+
+  bool operator==(const FailedPlace&) const = default;
+};
+
 // units/<name>
 struct UnitRecord {
   std::string uid;  // new whenever the name is created
@@ -35,6 +44,8 @@ struct UnitRecord {
   // Placed: the machine that a rebalance moves it to as soon as the disruption budget allows; empty
   // once it is there, or may not go there.
   std::string move_to;
+  std::vector<std::string> features;   // that whoever acts on this record has to know; sorted
+  std::vector<FailedPlace> failed_on;  // since it last ran for long enough; at most 10
   std::string unknown;
 
   bool operator==(const UnitRecord&) const = default;
@@ -49,6 +60,8 @@ struct Content {
 struct MachineSettings {
   std::map<std::string, std::string> set_metadata;
   std::vector<std::string> removed_metadata;  // sorted
+  // The operator's word that the machine is gone for good; the engine acts on it and clears it.
+  bool forgotten = false;
   std::string unknown;
 
   bool operator==(const MachineSettings&) const = default;
@@ -84,6 +97,8 @@ struct MachineRecord {
   bool leaving = false;  // its units are being stopped, it will not come back with this lease
   std::vector<std::string> api_endpoints;  // "http://10.0.0.1:49153"
   std::string systemd_user;                // whose systemd runs the units; empty: the machine's own
+  int64_t ttl_millis = 0;                  // that its lease was granted; 0: not said
+  std::vector<std::string> features;       // of records that it knows; sorted
   std::string unknown;
 
   bool operator==(const MachineRecord&) const = default;
@@ -101,6 +116,7 @@ struct StateReport {
   bool settled = false;      // the agent has done what the assignment asks (load, start, stop)
   std::string result;        // systemd's Result when it failed: "exit-code", or the agent's error
   std::string log_tail;      // the last lines of the journal when it failed to start; at most 4 KiB
+  std::string drift;         // what somebody else did to it: "stopped by hand"; empty otherwise
   std::string unknown;
 
   bool operator==(const StateReport&) const = default;
@@ -113,6 +129,31 @@ struct LeaderRecord {
   std::string unknown;
 
   bool operator==(const LeaderRecord&) const = default;
+};
+
+// cluster/hold: there while so many machines are missing that no unit is moved off them.
+struct HoldRecord {
+  std::string reason;
+  bool released = false;  // by the operator's word; the engine deletes the record then
+  std::string unknown;
+
+  bool operator==(const HoldRecord&) const = default;
+};
+
+// cluster/id
+struct ClusterIdRecord {
+  std::string id;  // random, written by the first engine that leads
+  std::string unknown;
+
+  bool operator==(const ClusterIdRecord&) const = default;
+};
+
+// cluster/features
+struct FeaturesRecord {
+  std::vector<std::string> enabled;  // record features that all machines have known; sorted
+  std::string unknown;
+
+  bool operator==(const FeaturesRecord&) const = default;
 };
 
 // One thing that happened, within events/<epoch>/<seq>.

@@ -132,6 +132,13 @@ absl::StatusOr<bool> ReadBoolean(const UnitOption& option) {
   return InvalidValue(option, "not a boolean; write true or false");
 }
 
+absl::StatusOr<bool> ReadChoice(const UnitOption& option, std::string_view no,
+                                std::string_view yes) {
+  if (option.value == yes) return true;
+  if (option.value == no || option.value.empty()) return false;
+  return InvalidValue(option, fmt::format("write {} or {}", no, yes));
+}
+
 absl::StatusOr<std::string> ReadMachineId(const UnitOption& option, const UnitName& name) {
   ASSIGN_OR_RETURN(std::vector<std::string> words, ReadWords(option, name, WordsAre::kText));
   if (words.size() > 1) return InvalidValue(option, "more than one machine id");

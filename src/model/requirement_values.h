@@ -23,6 +23,9 @@ namespace fleet {
 absl::Status InvalidValue(const UnitOption& option, std::string_view why);
 
 absl::StatusOr<bool> ReadBoolean(const UnitOption& option);  // empty: false
+// One of two words: false for `no`, or if empty; true for `yes`.
+absl::StatusOr<bool> ReadChoice(const UnitOption& option, std::string_view no,
+                                std::string_view yes);
 
 // One word at most; empty if there is none.
 absl::StatusOr<std::string> ReadMachineId(const UnitOption& option, const UnitName& name);

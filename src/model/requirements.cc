@@ -31,8 +31,10 @@ enum class Key {
   kMachineId,
   kMachineMetadata,
   kMachineOf,
+  kOnIsolation,
   kPriority,
   kReplaces,
+  kReschedule,
   kReserveCpu,
   kReserveMemory,
   kSpreadOver,
@@ -45,7 +47,7 @@ struct Spelling {
   bool current;  // false: of fleet before 0.8, read but never suggested
 };
 
-constexpr std::array<Spelling, 18> kSpellings = {{
+constexpr std::array<Spelling, 20> kSpellings = {{
     {"CollocateWithin", Key::kCollocateWithin, true},
     {"Conflicts", Key::kConflicts, true},
     {"ConflictsWithin", Key::kConflictsWithin, true},
@@ -53,8 +55,10 @@ constexpr std::array<Spelling, 18> kSpellings = {{
     {"MachineID", Key::kMachineId, true},
     {"MachineMetadata", Key::kMachineMetadata, true},
     {"MachineOf", Key::kMachineOf, true},
+    {"OnIsolation", Key::kOnIsolation, true},
     {"Priority", Key::kPriority, true},
     {"Replaces", Key::kReplaces, true},
+    {"Reschedule", Key::kReschedule, true},
     {"ReserveCPU", Key::kReserveCpu, true},
     {"ReserveMemory", Key::kReserveMemory, true},
     {"SpreadOver", Key::kSpreadOver, true},
@@ -151,6 +155,15 @@ absl::StatusOr<Requirements> With(Requirements requirements, Key key, const Unit
                        reset ? defaults.reserve_milli_cores : ReadMilliCores(option));
       break;
     }
+    case Key::kOnIsolation: {
+      ASSIGN_OR_RETURN(requirements.stops_on_isolation, ReadChoice(option, "keep", "stop"));
+      break;
+    }
+    case Key::kReschedule: {
+      ASSIGN_OR_RETURN(requirements.reschedules_on_failure,
+                       ReadChoice(option, "never", "on-failure"));
+      break;
+    }
     case Key::kReserveMemory: {
       ASSIGN_OR_RETURN(requirements.reserve_memory,
                        reset ? defaults.reserve_memory : ReadBytes(option));
@@ -184,6 +197,7 @@ absl::Status CheckTogether(const Requirements& requirements) {
     if (!requirements.conflicts_within.empty()) return exclude("Global", "ConflictsWithin");
     if (!requirements.collocate_within.empty()) return exclude("Global", "CollocateWithin");
     if (!requirements.spread_over.empty()) return exclude("Global", "SpreadOver");
+    if (requirements.reschedules_on_failure) return exclude("Global", "Reschedule");
   }
   if (!requirements.replaces.empty() && !requirements.conflicts.empty()) {
     return exclude("Replaces", "Conflicts");

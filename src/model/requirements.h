@@ -38,6 +38,10 @@ struct Requirements {
   int64_t weight = 1;                                     // at least 1
   int64_t priority = 0;
   bool global = false;
+  // OnIsolation=stop: cut off from the registry, its machine stops it before it may run elsewhere.
+  bool stops_on_isolation = false;
+  // Reschedule=on-failure: once systemd has given it up, it is moved to another machine.
+  bool reschedules_on_failure = false;
 
   bool Reserves() const { return reserve_milli_cores > 0 || reserve_memory > 0; }
 
@@ -46,7 +50,8 @@ struct Requirements {
 
 // Reads the keys that this version knows; unknown keys are ignored (a stored unit may come from a
 // newer version). INVALID_ARGUMENT for a value that cannot be read and for keys that exclude each
-// other (Global with MachineID, MachineOf, Replaces, ConflictsWithin, CollocateWithin, SpreadOver;
+// other (Global with MachineID, MachineOf, Replaces, ConflictsWithin, CollocateWithin, SpreadOver,
+// Reschedule=on-failure;
 // Replaces with Conflicts). A template, which never runs, is read as its instance named "instance".
 absl::StatusOr<Requirements> ParseRequirements(const UnitFile& file, const UnitName& name);
 

@@ -155,6 +155,8 @@ TEST(Requirements, RefuseKeysThatExcludeEachOther) {
   EXPECT_THAT(WhyInvalid("Global=true\nCollocateWithin=zone=a.service"),
               HasSubstr("Global= and CollocateWithin="));
   EXPECT_THAT(WhyInvalid("Global=true\nSpreadOver=zone"), HasSubstr("Global= and SpreadOver="));
+  EXPECT_THAT(WhyInvalid("Global=true\nReschedule=on-failure"),
+              HasSubstr("Global= and Reschedule="));
   EXPECT_THAT(WhyInvalid("Replaces=a\nConflicts=b"), HasSubstr("Replaces= and Conflicts="));
   EXPECT_EQ(WhyInvalid("Global=true\nMachineMetadata=a=b\nConflicts=b\nReserveCPU=1\n"
                        "ReserveMemory=1G\nWeight=2\nPriority=3"),
@@ -232,6 +234,18 @@ TEST(Requirements, SpreadOverIsTheLastKeyThatWasNamed) {
     EXPECT_THAT(WhyInvalid(std::string("SpreadOver=") + bad), HasSubstr("name one metadata key"))
         << bad;
   }
+}
+
+TEST(Requirements, OnIsolationAndRescheduleAreOneOfTwoWords) {
+  EXPECT_FALSE(Read("").stops_on_isolation);
+  EXPECT_TRUE(Read("OnIsolation=stop").stops_on_isolation);
+  EXPECT_FALSE(Read("OnIsolation=stop\nOnIsolation=keep").stops_on_isolation);
+  EXPECT_FALSE(Read("OnIsolation=stop\nOnIsolation=").stops_on_isolation);
+  EXPECT_THAT(WhyInvalid("OnIsolation=kill"), HasSubstr("write keep or stop"));
+  EXPECT_FALSE(Read("").reschedules_on_failure);
+  EXPECT_TRUE(Read("Reschedule=on-failure").reschedules_on_failure);
+  EXPECT_FALSE(Read("Reschedule=on-failure\nReschedule=never").reschedules_on_failure);
+  EXPECT_THAT(WhyInvalid("Reschedule=always"), HasSubstr("write never or on-failure"));
 }
 
 TEST(Requirements, ReserveCpuInThousandthsOfACoreRoundedUp) {
@@ -410,8 +424,7 @@ TEST(CheckForSubmit, NamesTheNearestKey) {
 }
 
 TEST(CheckForSubmit, RefusesKeysOfThePlanThatAreNotThereYet) {
-  for (const char* key :
-       {"Reschedule", "OnIsolation", "Replicas", "HealthyAfter", "MaxUnavailable"}) {
+  for (const char* key : {"Replicas", "HealthyAfter", "MaxUnavailable"}) {
     EXPECT_THAT(WhyRefused(std::string(key) + "=1"), HasSubstr("unknown key")) << key;
   }
 }
@@ -419,8 +432,8 @@ TEST(CheckForSubmit, RefusesKeysOfThePlanThatAreNotThereYet) {
 TEST(CheckForSubmit, ListsTheKnownKeysWhenNoneIsNear) {
   EXPECT_THAT(WhyRefused("Foo=a"),
               HasSubstr("known keys are CollocateWithin, Conflicts, ConflictsWithin, Global, "
-                        "MachineID, MachineMetadata, MachineOf, Priority, Replaces, ReserveCPU, "
-                        "ReserveMemory, SpreadOver, Weight."));
+                        "MachineID, MachineMetadata, MachineOf, OnIsolation, Priority, Replaces, "
+                        "Reschedule, ReserveCPU, ReserveMemory, SpreadOver, Weight."));
 }
 
 TEST(CheckForSubmit, LetsUnknownKeysPassWhenForcedButNothingElse) {

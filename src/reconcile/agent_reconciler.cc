@@ -4,27 +4,9 @@
 #include <utility>
 
 #include "base/log.h"
+#include "reconcile/agent_predicates.h"
 
 namespace fleet::reconcile {
-
-namespace {
-
-constexpr absl::Duration kRetryDelay = absl::Seconds(2);
-
-bool IsStopped(const host::UnitStatus& status) {
-  return status.active_state.empty() || status.active_state == "inactive" ||
-         status.active_state == "failed";
-}
-
-bool HasFailed(const host::UnitStatus& status) {
-  return status.active_state == "failed" || status.sub_state == "auto-restart";
-}
-
-bool Wants(const std::optional<Assignment>& assignment, AssignmentState state) {
-  return assignment && assignment->state == state;
-}
-
-}  // namespace
 
 void AgentReconciler::Adopt(const std::vector<host::InstalledUnit>& installed) {
   for (const host::InstalledUnit& one : installed) {
@@ -35,6 +17,9 @@ void AgentReconciler::Adopt(const std::vector<host::InstalledUnit>& installed) {
     unit.status.name = one.name;
     const auto file = UnitFile::Parse(one.text);
     unit.has_install_section = file.ok() && file->HasSection("Install");
+    SetGuarded(one.name, file.ok() && StopsOnIsolation(*file));
+    unit.stale_text = !file.ok() || file->hash() != one.note.content_hash;
+    unit.edited = unit.stale_text && one.note.started;
     Touch(one.name);
   }
 }
@@ -61,6 +46,7 @@ void AgentReconciler::Apply(Unit& unit, const host::UnitStatus& status) {
   if (HasFailed(status) && !had_failed) unit.diagnose = true;
   if (ended && unit.start_failed) unit.tried_again = unit.diagnose = true;
   if (status.active_state == "active") {
+    unit.stopped_by_hand = false;
     unit.result.clear();
     unit.log_tail.clear();
     // systemd has tried again, and that went well.
@@ -89,11 +75,13 @@ void AgentReconciler::OnUnitRemoved(const std::string& name) {
   Touch(name);
 }
 
-void AgentReconciler::OnAssignments(const std::map<std::string, Assignment>& all) {
+void AgentReconciler::OnAssignments(const std::map<std::string, Assignment>& all,
+                                    const std::set<std::string>& unreadable) {
   for (auto& [name, unit] : units_) {
-    if (!all.contains(name)) OnAssignment(name, std::nullopt);
+    if (!all.contains(name) && !unreadable.contains(name)) OnAssignment(name, std::nullopt);
   }
   for (const auto& [name, assignment] : all) OnAssignment(name, assignment);
+  for (const std::string& name : unreadable) OnUnreadableAssignment(name);
   to_stop_first_.clear();
   for (const auto& [name, unit] : units_) {
     if (Wants(unit.assignment, AssignmentState::kGone) && unit.note &&
@@ -110,6 +98,7 @@ void AgentReconciler::OnAssignment(const std::string& name,
   if (!assignment && !units_.contains(name)) return;
   Unit& unit = units_[name];
   unit.status.name = name;
+  if (std::exchange(unit.unreadable, false)) Touch(name);
   if (unit.assignment == assignment) return;
   const bool new_task = !unit.assignment || !assignment ||
                         unit.assignment->generation != assignment->generation ||
@@ -127,6 +116,13 @@ void AgentReconciler::OnAssignment(const std::string& name,
     retries_.erase(name);
   }
   Touch(name);
+}
+
+void AgentReconciler::OnUnreadableAssignment(const std::string& name) {
+  const auto it = units_.find(name);
+  if (it == units_.end()) return;
+  it->second.unreadable = true;
+  StoppedFirst(name);  // nobody knows whether it still has to
 }
 
 void AgentReconciler::BeginLeaving() {
@@ -214,6 +210,9 @@ void AgentReconciler::OnRemoved(const std::string& name, const absl::Status& sta
     return;
   }
   unit->note.reset();
+  unit->stopped_by_hand = false;
+  unit->edited = false;
+  SetGuarded(name, false);
   unit->loaded = false;
   unit->stop_done = false;
   unit->result.clear();
@@ -357,235 +356,11 @@ void AgentReconciler::OnReloaded() {
   }
 }
 
-std::vector<AgentAction> AgentReconciler::Step(absl::Time now) {
-  std::vector<AgentAction> actions;
-  if (!units_listed_ || !(assignments_read_ || leaving_)) return actions;
-  for (auto it = retries_.begin(); it != retries_.end();) {
-    if (it->second > now) {
-      ++it;
-      continue;
-    }
-    Touch(it->first);
-    it = retries_.erase(it);
-  }
-  for (const std::string& name : std::exchange(dirty_, {})) {
-    const auto it = units_.find(name);
-    if (it == units_.end()) continue;
-    // A step may do nothing but take over a new generation, which has to be told.
-    report_dirty_.insert(name);
-    StepUnit(name, it->second, now, actions);
-  }
-  if (!enabling_.empty()) {
-    actions.emplace_back(EnableUnits{{enabling_.begin(), enabling_.end()}});
-    enabling_.clear();
-  }
-  if (!disabling_.empty()) {
-    actions.emplace_back(DisableUnits{{disabling_.begin(), disabling_.end()}});
-    disabling_.clear();
-  }
-  if (!reloading_.empty() && !reload_running_) {
-    reloading_.clear();
-    reload_running_ = true;
-    actions.emplace_back(ReloadSystemd{});
-  }
-  return actions;
-}
-
-void AgentReconciler::StepUnit(const std::string& name, Unit& unit, absl::Time now,
-                               std::vector<AgentAction>& actions) {
-  if (unit.diagnose) {
-    unit.diagnose = false;
-    unit.diagnosing = true;
-    actions.emplace_back(Diagnose{name});
-  }
-  if (unit.busy == Busy::kStarting && IsSuperseded(unit)) {
-    // A start may take as long as it likes; the stop cancels it.
-    unit.busy = Busy::kNo;
-    unit.stop_done = false;
-  } else if (unit.busy == Busy::kStarting && unit.note && unit.assignment) {
-    unit.note->starts = unit.assignment->starts;  // the start under way is the answer
-  }
-  if (unit.busy != Busy::kNo) return;
-  if (unit.retry_at == absl::InfiniteFuture()) unit.retry_at = now + kRetryDelay;
-  if (now < unit.retry_at) {
-    retries_[name] = unit.retry_at;
-    return;
-  }
-  const bool tombstone = Wants(unit.assignment, AssignmentState::kGone);
-  if (leaving_ || (tombstone && unit.note && unit.note->uid == unit.assignment->uid)) {
-    StepRemoval(name, unit, actions);
-    return;
-  }
-  if (tombstone || !unit.assignment) return;  // nothing here, or an orphan: kept (S3)
-  if (unit.note && unit.note->uid != unit.assignment->uid) {
-    StepRemoval(name, unit, actions);  // a unit of this name that was destroyed before
-    return;
-  }
-  const bool same_text = unit.note && unit.note->content_hash == unit.assignment->content_hash;
-  if (!same_text) {
-    StepInstall(name, unit, actions);
-    return;
-  }
-  StepInstalled(name, unit, actions);
-}
-
-// Something else is asked of the unit than the start that is under way.
-bool AgentReconciler::IsSuperseded(const Unit& unit) const {
-  if (leaving_) return true;
-  if (!unit.assignment || !unit.note) return false;
-  const Assignment& wanted = *unit.assignment;
-  return wanted.state != AssignmentState::kLaunched || wanted.uid != unit.note->uid ||
-         wanted.content_hash != unit.note->content_hash || wanted.restarts > unit.note->restarts;
-}
-
-// True once the unit has stopped (and is no longer marked as failed).
-bool AgentReconciler::StepStop(const std::string& name, Unit& unit,
-                               std::vector<AgentAction>& actions) {
-  if (!IsStopped(unit.status)) unit.stop_done = false;
-  if (!IsStopped(unit.status) ||
-      (unit.note && (unit.note->started || unit.note->starting) && !unit.stop_done)) {
-    unit.busy = Busy::kStopping;
-    // Should it be wanted again before it has stopped, it has to be started anew.
-    if (unit.note && (unit.note->started || unit.note->starting)) {
-      unit.note->started = false;
-      unit.note->starting = true;
-      const bool may_be_wanted_again = !leaving_ && !Wants(unit.assignment, AssignmentState::kGone);
-      if (may_be_wanted_again && unit.written_note != unit.note) {
-        unit.written_note = unit.note;
-        actions.emplace_back(WriteNote{name, *unit.note});
-      }
-    }
-    actions.emplace_back(StopUnit{name});
-    return false;
-  }
-  if (unit.status.active_state == "failed") {
-    unit.busy = Busy::kResetting;
-    actions.emplace_back(ResetFailed{name});
-    return false;
-  }
-  return true;
-}
-
-void AgentReconciler::StepRemoval(const std::string& name, Unit& unit,
-                                  std::vector<AgentAction>& actions) {
-  if (!unit.note || !StepStop(name, unit, actions)) return;
-  if (unit.note->enabled || unit.note->enabling) {
-    unit.busy = Busy::kDisabling;
-    disabling_.insert(name);
-    return;
-  }
-  unit.busy = Busy::kRemoving;
-  enabling_alone_.erase(name);
-  actions.emplace_back(RemoveUnit{name});
-}
-
-void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
-                                  std::vector<AgentAction>& actions) {
-  const std::string& hash = unit.assignment->content_hash;
-  const bool known = contents_.contains(hash);
-  PendingContent& content = contents_[hash];
-  content.units.insert(name);
-  if (content.file == nullptr) {
-    unit.busy = Busy::kFetching;
-    if (!known) actions.emplace_back(FetchContent{hash});
-    return;
-  }
-  // A unit with an older text has to stop first, and must not be started with the old one again.
-  if (unit.note && !StepStop(name, unit, actions)) return;
-  if (unit.note && (unit.note->enabled || unit.note->enabling)) {
-    unit.busy = Busy::kDisabling;
-    disabling_.insert(name);
-    return;
-  }
-  unit.fresh_text = !unit.status.load_state.empty() && unit.status.load_state != "not-found";
-  unit.has_install_section = content.file->HasSection("Install");
-  unit.loaded = false;
-  unit.stop_done = false;
-  unit.result.clear();
-  unit.log_tail.clear();
-  unit.former_note = unit.note;
-  unit.note = host::UnitNote{.uid = unit.assignment->uid,
-                             .generation = unit.assignment->generation,
-                             .content_hash = unit.assignment->content_hash,
-                             .restarts = unit.assignment->restarts,
-                             .starts = unit.assignment->starts};
-  unit.written_note = unit.note;
-  unit.busy = Busy::kInstalling;
-  actions.emplace_back(InstallUnit{{name, *unit.note, content.file->text()}});
-  NoLongerNeeds(name, std::string(hash));
-}
-
-void AgentReconciler::StepInstalled(const std::string& name, Unit& unit,
-                                    std::vector<AgentAction>& actions) {
-  const bool launch = unit.assignment->state == AssignmentState::kLaunched;
-  // A restart stops also what systemd has started by itself, for a socket or a timer.
-  // A count that is lower is that of a registry restored from a backup: it asks for nothing (S3).
-  const bool restart = unit.assignment->restarts > unit.note->restarts;
-  if (restart || (!launch && (unit.note->started || unit.note->starting))) {
-    if (!StepStop(name, unit, actions)) return;
-    unit.note->started = false;
-    unit.note->starting = false;
-    unit.stop_done = false;
-    unit.result.clear();
-    unit.log_tail.clear();
-  }
-  // A start is for what has ended: what runs is left alone.
-  if (launch && unit.assignment->starts > unit.note->starts && unit.note->started &&
-      (IsStopped(unit.status) || HasFailed(unit.status) ||
-       unit.status.active_state == "deactivating")) {
-    if (unit.status.active_state == "failed") {
-      unit.busy = Busy::kResetting;
-      actions.emplace_back(ResetFailed{name});
-      return;
-    }
-    unit.note->started = false;
-    unit.error.clear();
-    unit.result.clear();
-    unit.log_tail.clear();
-  }
-  unit.note->generation = unit.assignment->generation;
-  unit.note->restarts = unit.assignment->restarts;
-  unit.note->starts = unit.assignment->starts;
-  if (unit.has_install_section && !unit.note->enabled) {
-    unit.busy = Busy::kEnabling;
-    // Noted before, so that whatever links come of it are removed with the unit.
-    unit.note->enabling = true;
-    unit.written_note = *unit.note;
-    actions.emplace_back(WriteNote{name, *unit.note});
-    if (enabling_alone_.erase(name) > 0) {
-      actions.emplace_back(EnableUnits{{name}});
-    } else {
-      enabling_.insert(name);
-    }
-  } else if (unit.fresh_text) {
-    unit.busy = Busy::kCheckingReload;
-    actions.emplace_back(CheckReload{name});
-  } else if (launch && !unit.note->started) {
-    if (!to_stop_first_.empty()) return;
-    // Noted before: a fleetd that dies meanwhile must know that it may run.
-    unit.note->starting = true;
-    unit.written_note = *unit.note;
-    actions.emplace_back(WriteNote{name, *unit.note});
-    unit.stop_done = false;
-    unit.busy = Busy::kStarting;
-    actions.emplace_back(StartUnit{name});
-  } else if (!launch && !unit.loaded) {
-    unit.busy = Busy::kLoading;
-    actions.emplace_back(LoadUnit{name});
-  }
-  // The note on disk follows; what OnStarted changed is written with the next step.
-  if (unit.written_note != *unit.note) {
-    unit.written_note = *unit.note;
-    actions.emplace_back(WriteNote{name, *unit.note});
-  }
-}
-
-bool AgentReconciler::HasWork() const {
-  return !dirty_.empty() && units_listed_ && (assignments_read_ || leaving_);
-}
+bool AgentReconciler::HasWork() const { return !dirty_.empty() && MayAct(); }
 
 absl::Time AgentReconciler::NextWakeup() const {
   absl::Time next = absl::InfiniteFuture();
+  if (!MayAct()) return next;
   for (const auto& [name, at] : retries_) next = std::min(next, at);
   return next;
 }

@@ -7,7 +7,11 @@
 //   assigned:  fetch text → install → (enable, reload) → start or load → settled
 //   new text:  stop → install → (reload) → start
 //   tombstone: stop → disable, remove → reported gone → forgotten when the assignment is deleted
-// A unit that is installed but assigned nowhere is an orphan: reported, never touched (S3).
+// A unit that is installed but assigned nowhere is an orphan: reported, never touched (S3). So is
+// one whose assignment cannot be read.
+//
+// Units with OnIsolation=stop are loaded and started only while the guard (host::Guard) holds a
+// deadline for them.
 
 #include <map>
 #include <memory>
@@ -34,14 +38,42 @@ class AgentReconciler {
   void OnUnitChanged(const host::UnitStatus& status);
   void OnUnitRemoved(const std::string& unit);
 
-  // The machine's assignments: all of them after a complete read, then one by one.
-  void OnAssignments(const std::map<std::string, Assignment>& all);
+  // The machine's assignments: all of them after a complete read, then one by one. A unit whose
+  // assignment was written by a newer version, or is damaged, is left as it is until a readable one
+  // comes.
+  void OnAssignments(const std::map<std::string, Assignment>& all,
+                     const std::set<std::string>& unreadable = {});
   void OnAssignment(const std::string& unit, const std::optional<Assignment>& assignment);
+  void OnUnreadableAssignment(const std::string& unit);
+  // The machine is not a member any more: what was assigned may be elsewhere by now. Everything
+  // stays as it is until the next complete read, which also says what has to stop first (S1).
+  void OnMembershipLost() { assignments_read_ = false; }
 
   // The machine leaves the cluster: every unit is stopped and removed, whatever is assigned.
   void BeginLeaving();
   // True once nothing of ours is left on the machine.
   bool HasLeft() const;
+
+  // The units that the guard has to hold a deadline for: those with OnIsolation=stop here.
+  const std::set<std::string>& guarded_units() const { return guarded_; }
+  // Those it holds one for now, which has not passed. `why_not`: what keeps the others from being
+  // started; empty if that is only a matter of time.
+  void OnGuard(std::set<std::string> armed, const std::string& why_not);
+  // The guard has stopped these since it was asked last. Those that are still assigned start again.
+  // Their notes are to be written before the guard is told that it may forget it.
+  std::vector<WriteNote> OnGuardStopped(const std::set<std::string>& units);
+
+  // Drift: what somebody else does to a unit that it is installed for. It is reported; with
+  // `restores` a unit that was stopped is started again, and a file that was edited is written anew
+  // (without a restart). Never what ended or failed by itself, and never what is masked.
+  void SetRestoresDrift(bool restores) { restores_drift_ = restores; }
+  // A job of systemd's begins; it may be one of ours.
+  void OnJobBegan(const std::string& unit);
+  // One that is not ours has ended. The unit's state is the one after it.
+  void OnOtherJobEnded(const std::string& unit, const std::string& result);
+  // The hash of the text that is on disk now.
+  void OnTextRead(const std::string& unit, const std::string& hash);
+  std::vector<std::string> InstalledUnits() const;
 
   // Answers to actions.
   void OnContent(const std::string& hash, absl::StatusOr<std::shared_ptr<const UnitFile>> file);
@@ -84,6 +116,7 @@ class AgentReconciler {
     std::string sub_state;
     bool busy = false;  // an answer of systemd, or a text, is awaited
     std::string error;
+    std::string drift;
   };
   std::vector<UnitSummary> Summaries() const;
 
@@ -109,6 +142,11 @@ class AgentReconciler {
     std::optional<host::UnitNote> written_note;  // what the disk has
     std::optional<host::UnitNote> former_note;   // before the text being installed
     bool has_install_section = false;
+    bool stale_text = false;  // the text on disk is not the note's: a crash came between the two
+    bool unreadable = false;  // its assignment
+    bool other_job = false;   // a job began while it was up and nothing was asked of it
+    bool stopped_by_hand = false;  // and has stopped it
+    bool edited = false;           // its file, since it was started
     host::UnitStatus status;
     Busy busy = Busy::kNo;
     bool stop_done = false;   // the stop that the present step needs has ended
@@ -133,6 +171,8 @@ class AgentReconciler {
     std::set<std::string> units;           // that need it
   };
 
+  // What runs here and what is wanted here are known.
+  bool MayAct() const { return units_listed_ && (assignments_read_ || leaving_); }
   void StepUnit(const std::string& name, Unit& unit, absl::Time now,
                 std::vector<AgentAction>& actions);
   void StepRemoval(const std::string& name, Unit& unit, std::vector<AgentAction>& actions);
@@ -146,6 +186,12 @@ class AgentReconciler {
   Unit* Find(const std::string& name, Busy expected);
   std::optional<StateReport> ReportOf(const Unit& unit) const;
   bool IsSuperseded(const Unit& unit) const;
+  bool WaitsForGuard(const std::string& name, Unit& unit) const;
+  void SetGuarded(const std::string& name, bool guarded);
+  void StepRewrite(const std::string& name, Unit& unit, std::vector<AgentAction>& actions);
+  std::shared_ptr<const UnitFile> NeedContent(const std::string& name, Unit& unit,
+                                              std::vector<AgentAction>& actions);
+  std::string DriftOf(const Unit& unit) const;
   void Apply(Unit& unit, const host::UnitStatus& status);
 
   Units units_;
@@ -158,10 +204,14 @@ class AgentReconciler {
   std::set<std::string> enabling_alone_;            // after a batch of them failed
   std::set<std::string> disabling_;
   std::set<std::string> reloading_;  // waiting for the reload
+  std::set<std::string> guarded_;    // installed, with OnIsolation=stop
+  std::set<std::string> armed_;      // the guard holds a deadline for them
+  std::string guard_problem_;
   bool reload_running_ = false;
   bool assignments_read_ = false;
   bool units_listed_ = false;
   bool leaving_ = false;
+  bool restores_drift_ = false;
 };
 
 }  // namespace fleet::reconcile

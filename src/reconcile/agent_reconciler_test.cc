@@ -107,7 +107,14 @@ TEST(Agent, ATombstoneOfAnotherUidStopsNothing) {
   machine.agent.OnAssignment("a.service", tombstone);
   machine.Run();
   EXPECT_THAT(machine.log, IsEmpty());
-  EXPECT_FALSE(machine.reports["a.service"].gone);
+  // That one is not here. What is here is reported once the tombstone has been deleted.
+  EXPECT_EQ(machine.reports["a.service"].uid, "another");
+  EXPECT_TRUE(machine.reports["a.service"].gone);
+  machine.agent.OnAssignment("a.service", std::nullopt);
+  machine.Run();
+  EXPECT_THAT(machine.log, IsEmpty());
+  EXPECT_EQ(machine.reports["a.service"].uid, "uid");
+  EXPECT_EQ(machine.reports["a.service"].active_state, "active");
 }
 
 TEST(Agent, ATombstoneOfAUnitThatIsNotHereIsGoneAtOnce) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "reconcile/agent_predicates.h"
 #include "reconcile/agent_reconciler.h"
 
 namespace fleet::reconcile {
@@ -19,15 +20,13 @@ bool IsFlapping(const std::optional<StateReport>& before, const std::optional<St
          before->gone == now->gone && before->settled == now->settled;
 }
 
-bool IsTombstone(const std::optional<Assignment>& assignment) {
-  return assignment && assignment->state == AssignmentState::kGone;
-}
-
 }  // namespace
 
 std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
-  const bool tombstone = IsTombstone(unit.assignment);
-  if (!unit.note) {
+  const bool tombstone = Wants(unit.assignment, AssignmentState::kGone);
+  // What stands here is another one of that name: reported once the tombstone has been deleted.
+  const bool another_uid = unit.note && tombstone && unit.note->uid != unit.assignment->uid;
+  if (!unit.note || another_uid) {
     if (!unit.assignment) return std::nullopt;
     // Nothing of it is here (any more).
     if (tombstone || leaving_) {
@@ -56,7 +55,8 @@ std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
                      .active_state = unit.status.active_state,
                      .sub_state = unit.status.sub_state,
                      .result = unit.result,
-                     .log_tail = unit.log_tail};
+                     .log_tail = unit.log_tail,
+                     .drift = DriftOf(unit)};
   if (report.load_state.empty()) report.load_state = "loaded";
   if (report.active_state.empty()) report.active_state = "inactive";
   if (report.sub_state.empty()) report.sub_state = "dead";
@@ -151,7 +151,8 @@ std::vector<AgentReconciler::UnitSummary> AgentReconciler::Summaries() const {
          .active_state = unit.status.active_state,
          .sub_state = unit.status.sub_state,
          .busy = unit.busy != Busy::kNo,
-         .error = unit.error});
+         .error = unit.error,
+         .drift = DriftOf(unit)});
   }
   return summaries;
 }

@@ -5,6 +5,7 @@
 // transactions; one decision is never divided.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -22,6 +23,7 @@ struct Guard {
     kMachineRecord,  // its mod revision
     kAssignment,     // mod revision of assignments/<machine>/<unit>
     kContent,        // create revision of contents/<unit>
+    kCluster,        // mod revision of cluster/<unit>
   };
   Kind kind = Kind::kUnit;
   std::string unit;
@@ -47,12 +49,30 @@ struct PutUnit {
   UnitRecord record;
   bool operator==(const PutUnit&) const = default;
 };
-using Write = std::variant<PutAssignment, DeleteAssignment, PutUnit>;
+// Settings that say nothing are deleted.
+struct PutSettings {
+  std::string machine;
+  MachineSettings settings;
+  bool operator==(const PutSettings&) const = default;
+};
+// nullopt: it is deleted.
+struct PutHold {
+  std::optional<HoldRecord> record;
+  bool operator==(const PutHold&) const = default;
+};
+struct PutFeatures {
+  FeaturesRecord record;
+  bool operator==(const PutFeatures&) const = default;
+};
+using Write =
+    std::variant<PutAssignment, DeleteAssignment, PutUnit, PutSettings, PutHold, PutFeatures>;
 
 struct Decision {
   uint64_t id = 0;
-  std::vector<std::string> units;  // that it writes, each once, never empty
-  std::vector<Guard> guards;       // each once
+  // That it writes, each once, never empty. A record that is no unit's stands under its key
+  // ("cluster/hold"), which no unit has for its name.
+  std::vector<std::string> units;
+  std::vector<Guard> guards;  // each once
   std::vector<Write> writes;
   std::vector<EventEntry> events;  // never empty
 };

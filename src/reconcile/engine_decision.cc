@@ -90,10 +90,14 @@ void EngineReconciler::GuardFollowed(Decision& decision, const Requirements& req
 void EngineReconciler::PutNewAssignment(Decision& decision, const Member& member,
                                         const std::string& machine) const {
   const UnitRecord& record = member.record->value;
+  int64_t generation = view_->revision;
+  for (const Placed& placed : member.placed) {
+    generation = std::max(generation, NextGeneration(placed.stored->value));
+  }
   GuardContent(decision, record.content_hash);
   decision.writes.emplace_back(PutAssignment{member.unit, machine,
                                              Assignment{.uid = record.uid,
-                                                        .generation = view_->revision,
+                                                        .generation = generation,
                                                         .content_hash = record.content_hash,
                                                         .state = StateFor(record.desired),
                                                         .restarts = record.restarts,
@@ -108,9 +112,15 @@ void EngineReconciler::PutTombstone(Decision& decision, const std::string& unit,
   GuardAssignment(decision, unit, live.machine);
   Assignment tombstone = live.stored->value;
   tombstone.state = AssignmentState::kGone;
-  tombstone.generation = view_->revision;
+  tombstone.generation = NextGeneration(live.stored->value);
   tombstone.next_machine = next;
   decision.writes.emplace_back(PutAssignment{unit, live.machine, std::move(tombstone)});
+}
+
+// Above the one before (S7), which may be of a time when the registry had higher revisions: a unit
+// that ran on was adopted after it had been restored.
+int64_t EngineReconciler::NextGeneration(const Assignment& before) const {
+  return std::max(view_->revision, before.generation + 1);
 }
 
 std::vector<EngineReconciler::Placed> EngineReconciler::AssignmentsOf(

@@ -7,6 +7,7 @@
 
 #include "fmt/core.h"
 #include "fmt/ranges.h"
+#include "model/features.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
 #include "reconcile/planner.h"
@@ -59,6 +60,12 @@ UnitExplanation EngineReconciler::Explain(const std::string& unit) {
   }
   const auto* record = view_->units.Find(unit);
   if (record == nullptr) return explained;
+  if (const std::string unknown = UnknownFeature(record->value.features); !unknown.empty()) {
+    explained.state = unless_placed;
+    explained.reason = fmt::format(
+        "it needs \"{}\", which this version does not know: nothing is decided about it", unknown);
+    return explained;
+  }
   const auto requirements = occupancy_.RequirementsOf(*view_, unit, record->value.content_hash);
   const auto judge = [&](const Group& group) {
     explained.verdicts = occupancy_.scheduler().Judge(IdsOf(group));
@@ -115,6 +122,11 @@ void EngineReconciler::ExplainPlaced(const Member& member, const Placed& live,
         fmt::format("{} is leaving the cluster: it waits until that has stopped it", live.machine);
     return;
   }
+  if (std::string held = WhatHoldsLost(group, live.machine); !held.empty()) {
+    explained.state = State::kMoving;
+    explained.reason = std::move(held);
+    return;
+  }
   if (machine == nullptr || is_leaving) return ExplainNowhere(group, live.machine, explained);
   const std::string why = MustLeave(member, live);
   if (!why.empty()) {
@@ -123,6 +135,8 @@ void EngineReconciler::ExplainPlaced(const Member& member, const Placed& live,
     return;
   }
   explained.state = State::kPlaced;
+  explained.reason = WhatFailureMeans(member, live);
+  if (!explained.reason.empty()) return;
   const std::string& target = member.record->value.move_to;
   if (target.empty() || !RulesOutMove(member, live).empty()) {
     explained.reason = WhyHere(group, live.machine, explained.verdicts);
@@ -137,10 +151,13 @@ void EngineReconciler::ExplainPlaced(const Member& member, const Placed& live,
 void EngineReconciler::ExplainUnplaced(const Member& member, UnitExplanation& explained) {
   for (const Placed& placed : member.placed) {
     const Assignment& assignment = placed.stored->value;
-    if (view_->machines.Find(placed.machine) == nullptr ||
-        ReportedGone(*view_, member.unit, placed.machine, assignment)) {
-      continue;
+    if (view_->machines.Find(placed.machine) == nullptr) {
+      explained.reason = WhatHoldsLost({}, placed.machine);
+      if (explained.reason.empty()) continue;
+      explained.state = State::kMoving;
+      return;
     }
+    if (ReportedGone(*view_, member.unit, placed.machine, assignment)) continue;
     explained.state = State::kMoving;
     explained.reason = fmt::format("it waits until {} reports it stopped", placed.machine);
     if (!assignment.next_machine.empty()) {
@@ -206,7 +223,7 @@ void EngineReconciler::ExplainNowhere(const Group& group, const std::string& gon
 
 // Whether they would be placed there again.
 std::string EngineReconciler::WhyHere(const Group& group, const std::string& machine,
-                                      const std::vector<scheduler::Verdict>& verdicts) const {
+                                      const std::vector<scheduler::Verdict>& verdicts) {
   const std::string& spread_over = group[0].requirements->spread_over;
   const bool packs = settings_.placement == scheduler::Placement::kPack;
   const scheduler::Verdict* here = nullptr;

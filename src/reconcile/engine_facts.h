@@ -24,6 +24,12 @@ inline bool HasUnreadableRecord(const ClusterView& view, const std::string& unit
                      [&](const auto& entry) { return entry.first.ends_with(tail); });
 }
 
+// The machine's settings are there, and this version cannot read them: what its metadata are is not
+// known, so nothing comes there and nothing is driven away.
+inline bool HasUnreadableSettings(const ClusterView& view, const std::string& machine) {
+  return !view.unreadable.empty() && view.unreadable.Find("settings/" + machine) != nullptr;
+}
+
 // What the engine has noted about a unit that is not placed.
 inline bool HasNotes(const UnitRecord& record) {
   return !record.refusal.empty() || !record.nominated_machine.empty();

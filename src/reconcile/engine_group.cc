@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/features.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
 
@@ -20,7 +21,7 @@ bool Names(const std::vector<std::string>& names, const std::string& name) {
 std::optional<EngineReconciler::Member> EngineReconciler::FindMember(const std::string& unit) {
   const auto* record = view_->units.Find(unit);
   if (record == nullptr || record->value.desired == DesiredState::kInactive || IsTemplate(unit) ||
-      HasUnreadableRecord(*view_, unit)) {
+      HasUnreadableRecord(*view_, unit) || !UnknownFeature(record->value.features).empty()) {
     return std::nullopt;
   }
   auto requirements = occupancy_.RequirementsOf(*view_, unit, record->value.content_hash);
@@ -210,7 +211,7 @@ bool EngineReconciler::IsFree(const Member& member) {
     if (placed.stored->value.state != AssignmentState::kGone) return false;
     const bool is_present = view_->machines.Find(placed.machine) != nullptr;
     if (is_present ? !ReportedGone(*view_, member.unit, placed.machine, placed.stored->value)
-                   : !IsLost(placed.machine)) {
+                   : !HasEnded(member, placed)) {
       return false;
     }
   }
@@ -228,7 +229,8 @@ bool EngineReconciler::IsReadyFor(const Member& member, const Origin& origin) {
     case Origin::Kind::kNowhere:
       return IsFree(member);
     case Origin::Kind::kLost:
-      return IsOnlyOn(member, origin.machine);
+      return IsOnlyOn(member, origin.machine) &&
+             HasEnded(member, {origin.machine, LiveOn(member, origin.machine)});
     case Origin::Kind::kLeft: {
       const auto* live = LiveOn(member, origin.machine);
       return IsOnlyOn(member, origin.machine) &&

@@ -5,6 +5,7 @@
 
 #include "base/glob.h"
 #include "fmt/core.h"
+#include "model/features.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
 
@@ -58,7 +59,9 @@ void EngineReconciler::JudgeOne(const std::string& unit, std::vector<Decision>& 
   ForgetWaiting(unit);
   held_back_.erase(unit);
   queued_movers_.erase(unit);
+  if (!forgotten_.empty() && ForgetAssignments(unit, decisions)) return;
   const auto* record = view_->units.Find(unit);
+  if (record != nullptr && !UnknownFeature(record->value.features).empty()) return;
   if (record == nullptr || record->value.desired == DesiredState::kInactive || IsTemplate(unit)) {
     JudgeUnwanted(unit, record, decisions);
     return;
@@ -83,6 +86,7 @@ void EngineReconciler::JudgeOne(const std::string& unit, std::vector<Decision>& 
 void EngineReconciler::JudgeUnwanted(const std::string& unit, const Stored<UnitRecord>* record,
                                      std::vector<Decision>& decisions) {
   occupancy_.BreakPromise(*view_, unit);
+  outcomes_.erase(unit);
   const std::string reason = record == nullptr ? "the unit was destroyed" : "it was unloaded";
   for (const Placed& placed : AssignmentsOf(unit)) {
     const Assignment& assignment = placed.stored->value;
@@ -190,11 +194,12 @@ bool EngineReconciler::JudgeOrphans(const Member& member, const std::optional<Pl
     if (!ours) why = "a unit of this name was created anew";
     if (live) why = "it is assigned to " + live->machine;
     decision.events.push_back({"stopped", unit, machine, why});
-    decision.writes.emplace_back(PutAssignment{unit, machine,
-                                               Assignment{.uid = report.uid,
-                                                          .generation = view_->revision,
-                                                          .content_hash = report.content_hash,
-                                                          .state = AssignmentState::kGone}});
+    decision.writes.emplace_back(
+        PutAssignment{unit, machine,
+                      Assignment{.uid = report.uid,
+                                 .generation = std::max(view_->revision, report.generation + 1),
+                                 .content_hash = report.content_hash,
+                                 .state = AssignmentState::kGone}});
     Emit(std::move(decision), decisions);
     return true;
   }
@@ -205,10 +210,7 @@ void EngineReconciler::JudgeAssigned(const Member& member, const Placed& live,
                                      std::vector<Decision>& decisions) {
   const auto* machine = view_->machines.Find(live.machine);
   if (machine == nullptr) {
-    if (!IsLost(live.machine)) {
-      at_wakeup_.insert(member.unit);
-      return;
-    }
+    if (!HasEnded(member, live)) return;
     const Origin origin = {Origin::Kind::kLost, live.machine};
     PlaceGroup(member.unit, GroupOn(member, live.machine), origin, decisions);
     return;
@@ -222,7 +224,7 @@ void EngineReconciler::JudgeAssigned(const Member& member, const Placed& live,
   const std::string why = MustLeave(member, live);
   if (!why.empty()) {
     MoveAway(member, live, why, decisions);
-  } else if (!JudgeMover(member, live, decisions)) {
+  } else if (!JudgeFailure(member, live, decisions) && !JudgeMover(member, live, decisions)) {
     UpdateInPlace(member, live, decisions);
   }
 }
@@ -231,8 +233,7 @@ void EngineReconciler::JudgeUnassigned(const Member& member, std::vector<Decisio
   for (const Placed& tombstone : member.placed) {
     if (view_->machines.Find(tombstone.machine) != nullptr) {
       if (!ReportedGone(*view_, member.unit, tombstone.machine, tombstone.stored->value)) return;
-    } else if (!IsLost(tombstone.machine)) {
-      at_wakeup_.insert(member.unit);
+    } else if (!HasEnded(member, tombstone)) {
       return;
     }
   }
@@ -258,7 +259,7 @@ void EngineReconciler::UpdateInPlace(const Member& member, const Placed& live,
   const bool changed = updated != live.stored->value;
   if (!changed && !HasNotes(record)) return;
   // What was reported so far answers something else than what is asked now.
-  if (changed) updated.generation = view_->revision;
+  if (changed) updated.generation = NextGeneration(live.stored->value);
   Decision decision = Begin();
   AddUnit(decision, member.unit);
   decision.events.push_back({changed ? "updated" : "placed", member.unit, live.machine,
@@ -298,6 +299,7 @@ std::string EngineReconciler::MustLeave(const Member& member, const Placed& live
   const auto& scheduler = occupancy_.scheduler();
   const auto slot = scheduler.FindMachine(live.machine);
   if (!slot) return std::string(scheduler::kAbsentText);
+  if (HasUnreadableSettings(*view_, live.machine)) return "";
   const bool has_new_text = live.stored->value.content_hash != member.record->value.content_hash;
   bool reserves_more = has_new_text && member.requirements->Reserves();
   if (reserves_more) {
@@ -371,15 +373,6 @@ bool EngineReconciler::AreTooClose(const Member& member, const std::string& mach
   const auto id = occupancy_.scheduler().FindUnit(other);
   return keeps_away(*member.requirements, other) ||
          (id && keeps_away(occupancy_.scheduler().RequirementsOf(*id), member.unit));
-}
-
-bool EngineReconciler::IsLost(const std::string& machine) {
-  if (view_->machines.Find(machine) != nullptr) return false;
-  if (seen_machines_.contains(machine)) return true;
-  const absl::Time lost_at = leading_since_ + settings_.ttl;
-  if (now_ >= lost_at) return true;
-  next_wakeup_ = std::min(next_wakeup_, lost_at);
-  return false;
 }
 
 }  // namespace fleet::reconcile

@@ -8,6 +8,7 @@
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_limits.h"
 #include "reconcile/engine_reconciler.h"
+#include "reconcile/reschedule.h"
 
 namespace fleet::reconcile {
 
@@ -273,7 +274,23 @@ void EngineReconciler::MoveAway(const Member& member, const Placed& live, const 
 }
 
 std::optional<std::string> EngineReconciler::ChooseFor(const Group& group,
-                                                       const std::string& avoid) const {
+                                                       const std::string& avoid) {
+  auto machine = ChooseAmongOpen(group, avoid);
+  if (!machine && !unsteady_.empty()) {
+    // Better on one that comes and goes than nowhere.
+    for (const std::string& one : unsteady_) occupancy_.SetClosed(*view_, one, false);
+    machine = ChooseAmongOpen(group, avoid);
+    for (const std::string& one : unsteady_) occupancy_.SetClosed(*view_, one, true);
+  }
+  if (!machine || group.size() > 1) return machine;
+  const Member& member = group[0];
+  const bool has_failed_there =
+      member.requirements->reschedules_on_failure && FailedAt(member.record->value, *machine) != 0;
+  return has_failed_there ? ChooseUntried(member, avoid) : machine;
+}
+
+std::optional<std::string> EngineReconciler::ChooseAmongOpen(const Group& group,
+                                                             const std::string& avoid) const {
   const auto& scheduler = occupancy_.scheduler();
   const auto avoided = avoid.empty() ? std::nullopt : scheduler.FindMachine(avoid);
   const auto slot = group.size() == 1 ? scheduler.Choose(group[0].id, avoided)

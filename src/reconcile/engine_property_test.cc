@@ -42,9 +42,19 @@ const std::vector<std::string> kTexts = {
     "CollocateWithin=zone=c.service\nReserveCPU=1",
     "SpreadOver=zone\nReserveCPU=1",
     "Replaces=c.service d.service",
+    "OnIsolation=stop",
+    "OnIsolation=stop\nMachineOf=a.service",
+    "Reschedule=on-failure",
+    "Reschedule=on-failure\nReserveCPU=1\nOnIsolation=stop",
     "Global=true",
     "Global=true\nReserveCPU=1\nMachineMetadata=zone=a",
 };
+
+const EngineSettings kSettings = {.ttl = absl::Seconds(10),
+                                  .loss_grace = absl::Milliseconds(500),
+                                  .mass_loss_hold = absl::Seconds(60)};
+// Of a unit with OnIsolation=stop, from the loss of its machine to its next start elsewhere.
+const absl::Duration kIsolation = 1.03 * absl::Seconds(15);
 
 // A unit follows only those before it, so that there are no circles.
 bool MayHave(const std::string& unit, const std::string& options) {
@@ -58,10 +68,12 @@ bool MayHave(const std::string& unit, const std::string& options) {
 
 class World {
  public:
+  World() { NewLeader(); }
+
   void Do() {
     const std::string& unit = *rc::gen::elementOf(kUnits);
     const std::string& machine = *rc::gen::elementOf(kMachines);
-    switch (*rc::gen::inRange(0, 14)) {
+    switch (*rc::gen::inRange(0, 20)) {
       case 0:
       case 1:
       case 2:
@@ -97,6 +109,7 @@ class World {
         if (model_.records().machines.Find(machine) == nullptr) break;
         Log("lose {}", machine);
         model_.LoseMachine(machine);
+        lost_at_[machine] = now();
         break;
       case 9: {
         const auto* record = model_.records().machines.Find(machine);
@@ -118,7 +131,22 @@ class World {
         break;
       case 12:
         Log("new leader");
-        engine_ = std::make_unique<Simulation>(&model_, EngineSettings{});
+        NewLeader();
+        break;
+      case 13: {
+        const auto duration = absl::Milliseconds(*rc::gen::inRange(100, 20'000));
+        Log("{} pass", absl::FormatDuration(duration));
+        engine_->now += duration;
+        break;
+      }
+      case 14:
+      case 15:
+        Fail(unit);
+        break;
+      case 16:
+        if (model_.records().machines.Find(machine) != nullptr) break;
+        Log("forget {}", machine);
+        model_.PutSettings(machine, {.forgotten = true});
         break;
       default:
         Settle();
@@ -147,12 +175,18 @@ class World {
 
   void Settle() {
     Log("settle");
-    for (int turn = 0; turn < 100; ++turn) {
+    for (int turn = 0; turn < 300; ++turn) {
       const int64_t before = model_.revision();
       Pass();
       model_.RunAgents();
       engine_->engine.Apply(model_.TakeChange());
       if (model_.revision() != before) continue;
+      // What waits for the time to pass is waited for.
+      const absl::Time next = engine_->engine.NextWakeup();
+      if (next > now() && next != absl::InfiniteFuture()) {
+        engine_->now = next;
+        continue;
+      }
       CheckSettled();
       return;
     }
@@ -178,12 +212,46 @@ class World {
     engine_->engine.JudgeAll();
     RC_ASSERT(Pass() == 0u);  // L2
     Log("fresh");
-    auto before = std::exchange(engine_, std::make_unique<Simulation>(&model_, EngineSettings{}));
+    auto before = std::exchange(engine_, std::make_unique<Simulation>(&model_, kSettings));
     RC_ASSERT(Pass() == 0u);
     engine_ = std::move(before);
   }
 
  private:
+  absl::Time now() const { return engine_->now; }
+
+  void NewLeader() {
+    const absl::Time at = engine_ == nullptr ? absl::UnixEpoch() : now();
+    engine_ = std::make_unique<Simulation>(&model_, kSettings);
+    engine_->now = at;
+    engine_->engine.BeginLeading(at);
+  }
+
+  void Fail(const std::string& unit) {
+    const auto machines = model_.MachinesOf(unit);
+    if (machines.empty() || model_.records().machines.Find(machines[0]) == nullptr) return;
+    const Assignment& assignment = *model_.AssignmentOf(unit, machines[0]);
+    if (assignment.state != AssignmentState::kLaunched) return;
+    Log("{} fails on {}", unit, machines[0]);
+    model_.Report(machines[0], unit,
+                  {.uid = assignment.uid,
+                   .generation = assignment.generation,
+                   .content_hash = assignment.content_hash,
+                   .active_state = "failed",
+                   .settled = true});
+  }
+
+  // S1 of units with OnIsolation=stop: where they may be running, they have stopped.
+  void CheckIsolation(const std::string& unit, const std::string& machine) {
+    for (auto it = FirstOf(model_.records().assignments, unit);
+         InUnit(it, model_.records().assignments, unit); ++it) {
+      const std::string& other = it->first.machine;
+      if (other == machine || model_.records().machines.Find(other) != nullptr) continue;
+      const auto its = ReadRequirements(model_.records(), unit, it->second.value.content_hash);
+      if ((*its)->stops_on_isolation) RC_ASSERT(now() >= lost_at_.at(other) + kIsolation);
+    }
+  }
+
   template <typename... Args>
   void Log(fmt::format_string<Args...> format, Args&&... args) {
     RC_LOG() << fmt::format(format, std::forward<Args>(args)...) << "\n";
@@ -210,6 +278,7 @@ class World {
         if (!RequirementsOf(put->unit).global) {  // S1
           RC_ASSERT(model_.MachinesOf(put->unit) == std::vector<std::string>{put->machine});
         }
+        CheckIsolation(put->unit, put->machine);
         CheckPlace({put->unit, put->machine});
       } else if (const auto* removed = std::get_if<DeleteAssignment>(&write)) {
         RC_ASSERT(touched[removed->unit].insert(removed->machine).second);
@@ -292,7 +361,8 @@ class World {
   }
 
   ClusterModel model_;
-  std::unique_ptr<Simulation> engine_ = std::make_unique<Simulation>(&model_, EngineSettings{});
+  std::unique_ptr<Simulation> engine_;
+  std::map<std::string, absl::Time> lost_at_;
   std::map<std::string, int64_t> capacity_;
 };
 

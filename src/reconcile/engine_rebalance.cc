@@ -97,8 +97,7 @@ bool EngineReconciler::JudgeMover(const Member& member, const Placed& live,
 std::string EngineReconciler::RulesOutMove(const Member& member, const Placed& live) const {
   const std::string& target = member.record->value.move_to;
   if (target == live.machine) return "it is there already";
-  if (Follows(*member.requirements) || IsFollowed(member.unit))
-    return "other units are tied to where it is";
+  if (IsTied(member)) return "other units are tied to where it is";
   const auto slot = occupancy_.scheduler().FindMachine(target);
   const std::string why =
       slot ? occupancy_.scheduler().RulesOut(member.id, *slot, scheduler::As::kNewcomer)

@@ -7,11 +7,16 @@ namespace fleet::reconcile {
 EngineReconciler::EngineReconciler(EngineSettings settings)
     : settings_(settings),
       view_(std::make_shared<const ClusterView>()),
-      occupancy_(settings.placement) {}
+      occupancy_(settings.placement),
+      absences_(settings),
+      mass_loss_(settings.mass_loss_hold) {}
 
 void EngineReconciler::Apply(const ViewChange& change) {
   const ClusterViewPtr before = std::exchange(view_, change.view);
-  if (view_->revision < before->revision) ForgetInFlight();  // another history
+  if (change.other_history || view_->revision < before->revision) {
+    ForgetInFlight();
+    other_history_ = true;
+  }
   LandInFlight();
   if (change.reset) {
     // Units that are gone from the view have to be noticed too.
@@ -46,13 +51,17 @@ void EngineReconciler::ApplyOne(const Change& change) {
       break;
     case Change::Record::kContent:  // put together with the units that refer to it
     case Change::Record::kLeader:   // the engine's shell follows it
+    case Change::Record::kCluster:  // looked at by each Decide()
       break;
   }
 }
 
 void EngineReconciler::SyncMachine(const std::string& machine) {
   const auto* record = view_->machines.Find(machine);
-  if (record != nullptr) seen_machines_.insert(machine);
+  SyncForgotten(machine);
+  if (absences_.Note(machine, record == nullptr ? nullptr : &record->value)) {
+    presence_changed_ = true;
+  }
   const bool is_open = record != nullptr && !record->value.leaving;
   if (is_open != open_machines_.contains(machine)) {
     machines_changed_ = true;
@@ -191,22 +200,36 @@ void EngineReconciler::ForgetInFlight() {
 }
 
 void EngineReconciler::BeginLeading(absl::Time now) {
-  leading_since_ = now;
   ForgetInFlight();
+  absences_.BeginLeading(now, AbsentOnesWithUnits());
+  mass_loss_.Reset();
+  presence_changed_ = true;
   JudgeAll();
   // Whoever led before has seen these machines come.
   machines_changed_ = machine_came_ = rebalance_is_due_ = false;
 }
 
-void EngineReconciler::JudgeAll() { ApplyReset(); }
+void EngineReconciler::JudgeAll() {
+  ApplyReset();
+  ForgetAbsent();
+}
 
 std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
   now_ = now;
+  absences_.Advance(now);
+  if (std::exchange(other_history_, false)) silent_until_ = now + settings_.ttl;
+  if (now < silent_until_) {
+    MarkAllDirty(std::exchange(at_wakeup_, {}));
+    next_wakeup_ = silent_until_;
+    return {};
+  }
   if (now >= next_wakeup_) {
     next_wakeup_ = absl::InfiniteFuture();
     MarkAllDirty(std::exchange(at_wakeup_, {}));
   }
+  SyncUnsteady();
   std::vector<Decision> decisions;
+  JudgeMassLoss(decisions);
   deciding_ = true;
   for (const std::string& unit : dirty_) queue_.emplace(~occupancy_.PriorityOf(unit), unit);
   while (!queue_.empty()) {
@@ -214,6 +237,7 @@ std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
     if (dirty_.erase(unit) > 0) Judge(unit, decisions);
   }
   deciding_ = false;
+  if (!forgotten_.empty()) ClearForgotten(decisions);
   if (settings_.rebalances) BeginRebalance(decisions);
   return decisions;
 }

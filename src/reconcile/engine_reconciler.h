@@ -20,8 +20,10 @@
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "model/cluster_view.h"
+#include "reconcile/absences.h"
 #include "reconcile/decision.h"
 #include "reconcile/engine_settings.h"
+#include "reconcile/mass_loss.h"
 #include "reconcile/occupancy.h"
 
 namespace fleet::reconcile {
@@ -136,9 +138,30 @@ class EngineReconciler {
   std::string MustLeave(const Member& member, const Placed& live);
   bool AreTooClose(const Member& member, const std::string& machine, const std::string& other,
                    const std::string& its_machine) const;
-  bool IsLost(const std::string& machine);
   // Judged again at each change of any unit.
   void HoldBack(const std::string& unit) { held_back_.insert(unit); }
+
+  // engine_absence.cc: machines that are not there
+  bool IsLost(const std::string& machine);
+  bool HasEnded(const Member& member, const Placed& placed);
+  bool MustStopOnIsolation(const Member& member, const Assignment& assignment) const;
+  bool CountsNow(const std::string& machine, absl::Time at);
+  void JudgeMassLoss(std::vector<Decision>& decisions);
+  void WriteHold(std::vector<Decision>& decisions);
+  std::set<std::string> AbsentOnesWithUnits() const;
+  void ForgetAbsent();
+  void SyncUnsteady();
+  void SyncForgotten(const std::string& machine);
+  bool ForgetAssignments(const std::string& unit, std::vector<Decision>& decisions);
+  void ClearForgotten(std::vector<Decision>& decisions);
+  std::string WhatHoldsLost(const Group& group, const std::string& machine) const;
+
+  // engine_reschedule.cc
+  const StateReport* AnswerTo(const Member& member, const Placed& live) const;
+  bool JudgeFailure(const Member& member, const Placed& live, std::vector<Decision>& decisions);
+  bool IsTied(const Member& member) const;
+  std::optional<std::string> ChooseUntried(const Member& member, const std::string& avoid) const;
+  std::string WhatFailureMeans(const Member& member, const Placed& live);
 
   // engine_global.cc
   void JudgeGlobal(const Member& member, std::vector<Decision>& decisions);
@@ -188,7 +211,8 @@ class EngineReconciler {
   void MoveAway(const Member& member, const Placed& live, const std::string& why,
                 std::vector<Decision>& decisions);
   std::string ReasonOfPlacement(const Group& group, const Origin& origin) const;
-  std::optional<std::string> ChooseFor(const Group& group, const std::string& avoid) const;
+  std::optional<std::string> ChooseFor(const Group& group, const std::string& avoid);
+  std::optional<std::string> ChooseAmongOpen(const Group& group, const std::string& avoid) const;
 
   // engine_replace.cc
   struct Replacement {
@@ -221,7 +245,7 @@ class EngineReconciler {
   void ExplainUnplaced(const Member& member, UnitExplanation& explained);
   void ExplainNowhere(const Group& group, const std::string& gone, UnitExplanation& explained);
   std::string WhyHere(const Group& group, const std::string& machine,
-                      const std::vector<scheduler::Verdict>& verdicts) const;
+                      const std::vector<scheduler::Verdict>& verdicts);
 
   // engine_decision.cc: what decisions are made of
   Decision Begin() { return Decision{.id = ++last_decision_}; }
@@ -240,6 +264,7 @@ class EngineReconciler {
   void PutNewAssignment(Decision& decision, const Member& member, const std::string& machine) const;
   void PutTombstone(Decision& decision, const std::string& unit, const Placed& live,
                     const std::string& next) const;
+  int64_t NextGeneration(const Assignment& before) const;
   std::vector<Placed> AssignmentsOf(const std::string& unit) const;
   std::string MetadataOf(const std::string& machine, const std::string& key) const;
 
@@ -260,8 +285,23 @@ class EngineReconciler {
   std::set<std::pair<int64_t, std::string>> landing_;
   absl::flat_hash_map<uint64_t, std::vector<std::string>> units_of_decision_;
   uint64_t last_decision_ = 0;
-  std::set<std::string> seen_machines_;  // present in some view that this engine has had
-  absl::Time leading_since_ = absl::InfinitePast();
+  Absences absences_;
+  MassLoss mass_loss_;
+  bool presence_changed_ = false;  // of a machine, since the last Decide()
+  // The registry was restored or replaced: nothing is decided until machines have had the time to
+  // say what they run, one TTL.
+  bool other_history_ = false;
+  absl::Time silent_until_ = absl::InfinitePast();
+  std::set<std::string> unsteady_;   // machines that come and go
+  std::set<std::string> forgotten_;  // machines that are gone by the operator's word
+
+  // How the runs of units ended up that may be moved for failing, or have been, and since when.
+  struct Outcome {
+    int64_t generation = 0;
+    bool has_failed = false;  // otherwise it is active
+    absl::Time since;
+  };
+  absl::flat_hash_map<std::string, Outcome> outcomes_;
   absl::Time now_ = absl::InfinitePast();
   absl::Time next_wakeup_ = absl::InfiniteFuture();
   std::set<std::string> at_wakeup_;  // to be judged then

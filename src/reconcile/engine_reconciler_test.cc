@@ -492,7 +492,7 @@ TEST(Engine, AStrayUnitIsStoppedBeforeANewOneOfItsNameIsPlaced) {
   EXPECT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m1"));
 }
 
-TEST(Engine, ARegistryThatWentBackIsJudgedAnew) {
+TEST(Engine, ARegistryThatWentBackIsJudgedAnewAfterOneTtl) {
   Cluster cluster;
   cluster.model.PutMachine("m1");
   cluster.model.PutUnit("a.service", kSleep);
@@ -503,7 +503,42 @@ TEST(Engine, ARegistryThatWentBackIsJudgedAnew) {
   ClusterView older = *cluster.model.view();
   older.revision = 1;
   cluster.engine.Apply({std::make_shared<const ClusterView>(older), {}, true});
-  EXPECT_THAT(cluster.engine.Decide(cluster.now), SizeIs(1));
+  EXPECT_THAT(cluster.engine.Decide(cluster.now), IsEmpty());
+  EXPECT_EQ(cluster.engine.NextWakeup(), cluster.now + absl::Seconds(10));
+  EXPECT_THAT(cluster.engine.Decide(cluster.now + absl::Seconds(9)), IsEmpty());
+  EXPECT_THAT(cluster.engine.Decide(cluster.now + absl::Seconds(10)), SizeIs(1));
+}
+
+TEST(Engine, ARegistryWithAnotherHistoryIsJudgedAfterMachinesHaveSaidWhatTheyRun) {
+  Cluster cluster;
+  for (const char* machine : {"m1", "m2"}) cluster.model.PutMachine(machine);
+  cluster.model.PutUnit("a.service", kSleep);
+  cluster.model.PutUnit("b.service", kSleep);
+  cluster.Settle();
+  const std::string runs_on = cluster.model.MachinesOf("a.service")[0];
+  const UnitRecord record = cluster.model.Unit("a.service");
+  // The backup was made before the unit was placed; b.service was unwanted then.
+  ClusterView restored = *cluster.model.view();
+  restored.assignments.Erase(UnitOnMachine{"a.service", runs_on});
+  restored.states.Erase(UnitOnMachine{"a.service", runs_on});
+  restored.units.Erase("b.service");
+  restored.revision += 100;
+  ViewChange change = {std::make_shared<const ClusterView>(restored), {}, true};
+  change.other_history = true;
+  cluster.engine.Apply(change);
+  cluster.engine.BeginLeading(cluster.now);
+  EXPECT_THAT(cluster.engine.Decide(cluster.now), IsEmpty());  // stops neither
+  restored.states.Set(
+      UnitOnMachine{"a.service", runs_on},
+      {StateReport{.uid = record.uid, .generation = 7, .content_hash = record.content_hash}});
+  ++restored.revision;
+  cluster.engine.Apply({std::make_shared<const ClusterView>(restored),
+                        {{Change::Record::kState, "a.service", runs_on}}});
+  const auto decisions = cluster.engine.Decide(cluster.now + absl::Seconds(10));
+  ASSERT_THAT(decisions, SizeIs(2));
+  EXPECT_EQ(decisions[0].events[0].kind, "adopted");
+  EXPECT_EQ(decisions[0].events[0].machine, runs_on);
+  EXPECT_EQ(decisions[1].events[0].kind, "stopped");
 }
 
 TEST(Engine, AUnitInFlightIsNotDecidedAgain) {

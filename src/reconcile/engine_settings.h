@@ -22,6 +22,13 @@ struct EngineSettings {
   // A machine that this engine has never seen counts as lost only once this time has passed since
   // it began to lead.
   absl::Duration ttl = absl::Seconds(10);
+  // How long a machine may be absent before it counts as lost: one whose lease the registry ended
+  // by mistake joins again within it.
+  absl::Duration loss_grace;
+  // How long no unit is moved off missing machines when many go at once; zero: they are.
+  absl::Duration mass_loss_hold;
+  // How long a machine may take to stop its units with OnIsolation=stop once its TTL has passed.
+  absl::Duration isolation_stop_timeout = absl::Seconds(5);
   scheduler::Placement placement = scheduler::Placement::kSpread;
   DisruptionBudget disruption_budget;
   // Whether running units are moved without being asked to, once a machine that has come (back) has

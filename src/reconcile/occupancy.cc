@@ -5,6 +5,7 @@
 
 #include "fmt/core.h"
 #include "model/unit_name.h"
+#include "reconcile/engine_facts.h"
 
 namespace fleet::reconcile {
 
@@ -181,9 +182,19 @@ void Occupancy::SyncMachine(const ClusterView& view, const std::string& machine)
   scheduler_.SetMachine({.id = machine,
                          .metadata = EffectiveMetadata(
                              record->value, settings == nullptr ? nullptr : &settings->value),
-                         .schedulable = !record->value.leaving,
+                         .schedulable = !record->value.leaving && !closed_.contains(machine) &&
+                                        !HasUnreadableSettings(view, machine),
                          .capacity = {.milli_cores = record->value.milli_cores,
                                       .memory = record->value.memory_bytes}});
+}
+
+void Occupancy::SetClosed(const ClusterView& view, const std::string& machine, bool closed) {
+  if (closed) {
+    closed_.insert(machine);
+  } else {
+    closed_.erase(machine);
+  }
+  SyncMachine(view, machine);
 }
 
 bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
@@ -290,6 +301,11 @@ bool Occupancy::AnticipateUnit(const ClusterView& view, const std::string& unit,
     }
   }
   if (!id && places.empty()) return false;
+  // One that was destroyed asks for what it did where it has not ended yet.
+  const auto left = FirstOf(view.assignments, unit);
+  if (content_hash.empty() && InUnit(left, view.assignments, unit)) {
+    content_hash = left->second.value.content_hash;
+  }
   static_cast<void>(RequirementsOf(view, unit, content_hash));
   return SetPlaces(unit, std::move(places));
 }
@@ -406,6 +422,11 @@ std::vector<std::string> Occupancy::UnitsOn(const std::string& machine) const {
   if (!slot) return units;
   for (const UnitId unit : scheduler_.UnitsOn(*slot)) units.push_back(scheduler_.UnitName(unit));
   return units;
+}
+
+bool Occupancy::HasUnits(const std::string& machine) const {
+  const auto slot = scheduler_.FindMachine(machine);
+  return slot && scheduler_.HasUnits(*slot);
 }
 
 std::vector<UnitId> Occupancy::LeavingOn(const std::string& machine) const {

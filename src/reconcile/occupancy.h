@@ -45,6 +45,9 @@ class Occupancy {
   // Makes the scheduler's machine what the view says.
   void SyncMachine(const ClusterView& view, const std::string& machine);
 
+  // A closed machine gets nothing new; what it has stays.
+  void SetClosed(const ClusterView& view, const std::string& machine, bool closed);
+
   // Makes the unit's places what the view says. True if it has left a machine, or is leaving one:
   // others may fit there now.
   bool SyncUnit(const ClusterView& view, const std::string& unit);
@@ -64,6 +67,7 @@ class Occupancy {
 
   // Units that occupy this machine, present or not.
   std::vector<std::string> UnitsOn(const std::string& machine) const;
+  bool HasUnits(const std::string& machine) const;
   // Those of them that are on their way out.
   std::vector<scheduler::UnitId> LeavingOn(const std::string& machine) const;
 
@@ -117,6 +121,7 @@ class Occupancy {
   std::vector<Known> known_;  // by the scheduler's number
   absl::flat_hash_map<std::string, std::set<std::string>> followers_;
   absl::flat_hash_map<std::string, std::string> promised_;  // unit → machine
+  std::set<std::string> closed_;
   std::set<std::string> globals_;
   std::set<std::string> replacers_;
 };

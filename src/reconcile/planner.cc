@@ -75,6 +75,9 @@ class Planner {
   // How it ends does not depend on how much is moved at once.
   static EngineSettings ForPlanning(EngineSettings settings, const ClusterView& view) {
     settings.rebalances = false;
+    // What is to come of it, not how long that takes.
+    settings.loss_grace = settings.mass_loss_hold = absl::ZeroDuration();
+    settings.isolation_stop_timeout = -absl::InfiniteDuration();
     settings.disruption_budget = {.amount = static_cast<int64_t>(view.machines.size()) + 1};
     return settings;
   }

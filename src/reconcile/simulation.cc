@@ -149,6 +149,10 @@ bool SimulatedRegistry::Holds(const Guard& guard) const {
     case Guard::Kind::kAssignment:
       return mod(view_.assignments.Find(UnitOnMachine{guard.unit, guard.machine})) ==
              guard.revision;
+    case Guard::Kind::kCluster: {
+      if (guard.unit == "hold") return mod(view_.hold ? &*view_.hold : nullptr) == guard.revision;
+      return mod(view_.features ? &*view_.features : nullptr) == guard.revision;
+    }
     case Guard::Kind::kContent:
       return create(view_.contents.Find(guard.unit)) == guard.revision;
   }
@@ -171,13 +175,40 @@ int64_t SimulatedRegistry::Commit(const Decision& decision) {
       view_.assignments.Erase(place);
       Note(Change::Record::kAssignment, removed->unit, removed->machine);
       told_.push_back(place);
+    } else if (const auto* unit = std::get_if<reconcile::PutUnit>(&write)) {
+      view_.units.Set(unit->unit, Store(unit->record, view_.units.Find(unit->unit)));
+      Note(Change::Record::kUnit, unit->unit);
+    } else if (const auto* changed = std::get_if<reconcile::PutSettings>(&write)) {
+      if (changed->settings == MachineSettings{}) {
+        view_.settings.Erase(changed->machine);
+      } else {
+        const auto* before = view_.settings.Find(changed->machine);
+        view_.settings.Set(changed->machine, Store(changed->settings, before));
+      }
+      Note(Change::Record::kSettings, changed->machine);
+    } else if (const auto* hold = std::get_if<reconcile::PutHold>(&write)) {
+      StoreHold(hold->record);
     } else {
-      const auto& unit = std::get<reconcile::PutUnit>(write);
-      view_.units.Set(unit.unit, Store(unit.record, view_.units.Find(unit.unit)));
-      Note(Change::Record::kUnit, unit.unit);
+      const auto& features = std::get<PutFeatures>(write);
+      view_.features = Store(features.record, view_.features ? &*view_.features : nullptr);
+      Note(Change::Record::kCluster, "features");
     }
   }
   return revision_;
+}
+
+void SimulatedRegistry::PutHold(const HoldRecord& record) {
+  ++revision_;
+  StoreHold(record);
+}
+
+void SimulatedRegistry::StoreHold(const std::optional<HoldRecord>& record) {
+  if (record) {
+    view_.hold = Store(*record, view_.hold ? &*view_.hold : nullptr);
+  } else {
+    view_.hold.reset();
+  }
+  Note(Change::Record::kCluster, "hold");
 }
 
 ViewChange SimulatedRegistry::TakeChange() { return {view(), std::exchange(changes_, {}), false}; }

@@ -5,6 +5,7 @@
 // it, and tests.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ class SimulatedRegistry {
   void PutContent(std::shared_ptr<const UnitFile> file);
   void PutMachine(const std::string& id, MachineRecord record);
   void PutSettings(const std::string& id, MachineSettings settings);
+  void PutHold(const HoldRecord& record);
   void LoseMachine(const std::string& id);  // with its states
   void PutState(const std::string& machine, const std::string& unit, StateReport report);
 
@@ -55,6 +57,7 @@ class SimulatedRegistry {
  private:
   bool Holds(const Guard& guard) const;
   void Answer(const UnitOnMachine& place);
+  void StoreHold(const std::optional<HoldRecord>& record);
   template <typename T>
   Stored<T> Store(T value, const Stored<T>* before) const;
 

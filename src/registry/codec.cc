@@ -36,6 +36,10 @@ std::string Serialize(const google::protobuf::Message& message, const std::strin
   return message.SerializeAsString() + unknown;
 }
 
+std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::string>& field) {
+  return {field.begin(), field.end()};
+}
+
 template <typename Map>
 std::map<std::string, std::string> ToMap(const Map& map) {
   return {map.begin(), map.end()};
@@ -53,6 +57,13 @@ std::string Encode(const UnitRecord& record) {
   message.set_refusal(record.refusal);
   message.set_nominated_machine(record.nominated_machine);
   message.set_move_to(record.move_to);
+  for (const std::string& feature : record.features) message.add_features(feature);
+  for (const FailedPlace& place : record.failed_on) {
+    auto* added = message.add_failed_on();
+    added->set_machine(place.machine);
+    added->set_revision(place.revision);
+    added->set_count(place.count);
+  }
   return Serialize(message, record.unknown);
 }
 
@@ -60,6 +71,10 @@ absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
   ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Unit>(bytes, "unit"));
   if (!proto::DesiredState_IsValid(message.desired())) {
     return absl::DataLossError("the unit's desired state is not one that this version knows");
+  }
+  std::vector<FailedPlace> failed_on;
+  for (const auto& place : message.failed_on()) {
+    failed_on.push_back({place.machine(), place.revision(), place.count()});
   }
   return UnitRecord{.uid = message.uid(),
                     .desired = static_cast<DesiredState>(message.desired()),
@@ -69,6 +84,8 @@ absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
                     .refusal = message.refusal(),
                     .nominated_machine = message.nominated_machine(),
                     .move_to = message.move_to(),
+                    .features = ToVector(message.features()),
+                    .failed_on = std::move(failed_on),
                     .unknown = UnknownFields(message)};
 }
 
@@ -89,15 +106,16 @@ std::string Encode(const MachineSettings& record) {
   proto::MachineSettings message;
   message.mutable_set_metadata()->insert(record.set_metadata.begin(), record.set_metadata.end());
   for (const std::string& key : record.removed_metadata) message.add_removed_metadata(key);
+  message.set_forgotten(record.forgotten);
   return Serialize(message, record.unknown);
 }
 
 absl::StatusOr<MachineSettings> DecodeSettings(std::string_view bytes) {
   ASSIGN_OR_RETURN(auto message, ParseMessage<proto::MachineSettings>(bytes, "settings"));
-  return MachineSettings{
-      .set_metadata = ToMap(message.set_metadata()),
-      .removed_metadata = {message.removed_metadata().begin(), message.removed_metadata().end()},
-      .unknown = UnknownFields(message)};
+  return MachineSettings{.set_metadata = ToMap(message.set_metadata()),
+                         .removed_metadata = ToVector(message.removed_metadata()),
+                         .forgotten = message.forgotten(),
+                         .unknown = UnknownFields(message)};
 }
 
 std::string Encode(const Assignment& record) {
@@ -140,24 +158,27 @@ std::string Encode(const MachineRecord& record) {
   message.set_leaving(record.leaving);
   for (const std::string& endpoint : record.api_endpoints) message.add_api_endpoints(endpoint);
   message.set_systemd_user(record.systemd_user);
+  message.set_ttl_millis(record.ttl_millis);
+  for (const std::string& feature : record.features) message.add_features(feature);
   return Serialize(message, record.unknown);
 }
 
 absl::StatusOr<MachineRecord> DecodeMachine(std::string_view bytes) {
   ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Machine>(bytes, "machine"));
-  return MachineRecord{
-      .address = message.address(),
-      .hostname = message.hostname(),
-      .metadata = ToMap(message.metadata()),
-      .milli_cores = message.milli_cores(),
-      .memory_bytes = message.memory_bytes(),
-      .version = message.version(),
-      .boot_id = message.boot_id(),
-      .token = message.token(),
-      .leaving = message.leaving(),
-      .api_endpoints = {message.api_endpoints().begin(), message.api_endpoints().end()},
-      .systemd_user = message.systemd_user(),
-      .unknown = UnknownFields(message)};
+  return MachineRecord{.address = message.address(),
+                       .hostname = message.hostname(),
+                       .metadata = ToMap(message.metadata()),
+                       .milli_cores = message.milli_cores(),
+                       .memory_bytes = message.memory_bytes(),
+                       .version = message.version(),
+                       .boot_id = message.boot_id(),
+                       .token = message.token(),
+                       .leaving = message.leaving(),
+                       .api_endpoints = ToVector(message.api_endpoints()),
+                       .systemd_user = message.systemd_user(),
+                       .ttl_millis = message.ttl_millis(),
+                       .features = ToVector(message.features()),
+                       .unknown = UnknownFields(message)};
 }
 
 std::string Encode(const StateReport& record) {
@@ -172,6 +193,7 @@ std::string Encode(const StateReport& record) {
   message.set_settled(record.settled);
   message.set_result(record.result);
   message.set_log_tail(record.log_tail);
+  message.set_drift(record.drift);
   return Serialize(message, record.unknown);
 }
 
@@ -187,6 +209,7 @@ absl::StatusOr<StateReport> DecodeState(std::string_view bytes) {
                      .settled = message.settled(),
                      .result = message.result(),
                      .log_tail = message.log_tail(),
+                     .drift = message.drift(),
                      .unknown = UnknownFields(message)};
 }
 
@@ -201,6 +224,42 @@ absl::StatusOr<LeaderRecord> DecodeLeader(std::string_view bytes) {
   ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Leader>(bytes, "leader"));
   return LeaderRecord{
       .machine = message.machine(), .epoch = message.epoch(), .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const HoldRecord& record) {
+  proto::Hold message;
+  message.set_reason(record.reason);
+  message.set_released(record.released);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<HoldRecord> DecodeHold(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Hold>(bytes, "hold"));
+  return HoldRecord{.reason = message.reason(),
+                    .released = message.released(),
+                    .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const ClusterIdRecord& record) {
+  proto::ClusterId message;
+  message.set_id(record.id);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<ClusterIdRecord> DecodeClusterId(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::ClusterId>(bytes, "cluster id"));
+  return ClusterIdRecord{.id = message.id(), .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const FeaturesRecord& record) {
+  proto::Features message;
+  for (const std::string& feature : record.enabled) message.add_enabled(feature);
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<FeaturesRecord> DecodeFeatures(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Features>(bytes, "features"));
+  return FeaturesRecord{.enabled = ToVector(message.enabled()), .unknown = UnknownFields(message)};
 }
 
 std::string Encode(const EventRecord& record) {

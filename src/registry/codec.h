@@ -18,6 +18,9 @@ std::string Encode(const Assignment& record);
 std::string Encode(const MachineRecord& record);
 std::string Encode(const StateReport& record);
 std::string Encode(const LeaderRecord& record);
+std::string Encode(const HoldRecord& record);
+std::string Encode(const ClusterIdRecord& record);
+std::string Encode(const FeaturesRecord& record);
 std::string Encode(const EventRecord& record);
 
 absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes);
@@ -28,6 +31,9 @@ absl::StatusOr<Assignment> DecodeAssignment(std::string_view bytes);
 absl::StatusOr<MachineRecord> DecodeMachine(std::string_view bytes);
 absl::StatusOr<StateReport> DecodeState(std::string_view bytes);
 absl::StatusOr<LeaderRecord> DecodeLeader(std::string_view bytes);
+absl::StatusOr<HoldRecord> DecodeHold(std::string_view bytes);
+absl::StatusOr<ClusterIdRecord> DecodeClusterId(std::string_view bytes);
+absl::StatusOr<FeaturesRecord> DecodeFeatures(std::string_view bytes);
 absl::StatusOr<EventRecord> DecodeEvent(std::string_view bytes);
 
 }  // namespace fleet::registry

@@ -15,7 +15,9 @@ TEST(Codec, EveryFieldOfAUnitSurvives) {
                           .starts = 4,
                           .refusal = "no machine",
                           .nominated_machine = "m",
-                          .move_to = "m2"};
+                          .move_to = "m2",
+                          .features = {"reschedule"},
+                          .failed_on = {{"m3", 17, 2}, {"m4", 18, 1}}};
   EXPECT_EQ(*DecodeUnit(Encode(record)), record);
 }
 
@@ -41,7 +43,9 @@ TEST(Codec, EveryFieldOfAMachineSurvives) {
                              .token = "t",
                              .leaving = true,
                              .api_endpoints = {"http://10.0.0.1:49153"},
-                             .systemd_user = "alice"};
+                             .systemd_user = "alice",
+                             .ttl_millis = 12000,
+                             .features = {"isolation", "reschedule"}};
   EXPECT_EQ(*DecodeMachine(Encode(record)), record);
 }
 
@@ -55,15 +59,23 @@ TEST(Codec, EveryFieldOfAStateSurvives) {
                            .gone = true,
                            .settled = true,
                            .result = "exit-code",
-                           .log_tail = "not UTF-8: \xff"};
+                           .log_tail = "not UTF-8: \xff",
+                           .drift = "masked"};
   EXPECT_EQ(*DecodeState(Encode(record)), record);
 }
 
-TEST(Codec, SettingsLeadersAndEventsSurvive) {
-  const MachineSettings settings{.set_metadata = {{"a", "1"}}, .removed_metadata = {"b"}};
+TEST(Codec, SettingsLeadersRecordsOfTheClusterAndEventsSurvive) {
+  const MachineSettings settings{
+      .set_metadata = {{"a", "1"}}, .removed_metadata = {"b"}, .forgotten = true};
   EXPECT_EQ(*DecodeSettings(Encode(settings)), settings);
   const LeaderRecord leader{.machine = "m1", .epoch = "e"};
   EXPECT_EQ(*DecodeLeader(Encode(leader)), leader);
+  const HoldRecord hold{.reason = "3 of 4 machines are missing", .released = true};
+  EXPECT_EQ(*DecodeHold(Encode(hold)), hold);
+  const ClusterIdRecord id{.id = "abc"};
+  EXPECT_EQ(*DecodeClusterId(Encode(id)), id);
+  const FeaturesRecord features{.enabled = {"isolation", "reschedule"}};
+  EXPECT_EQ(*DecodeFeatures(Encode(features)), features);
   const EventRecord event{absl::FromUnixMillis(5), {{"placed", "a.service", "m1", "least loaded"}}};
   const auto read = DecodeEvent(Encode(event));
   ASSERT_TRUE(read.ok());

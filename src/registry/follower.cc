@@ -37,14 +37,20 @@ void Follower::Read() {
 }
 
 void Follower::ReadPage(std::string from_key, int64_t revision) {
-  if (revision == 0) listener_->OnReadBegin();
+  if (revision == 0) {
+    newest_ = Newest();
+    listener_->OnReadBegin();
+  }
   store::RangeRequest request{{std::move(from_key), range_.end}, kPageSize, revision};
   store_->Range(std::move(request), [this, revision, alive = std::weak_ptr(alive_)](
                                         absl::StatusOr<store::RangeResult> page) {
     if (alive.expired()) return;
     if (!page.ok()) return Retry(page.status(), /*read_again=*/true);
     const int64_t read_at = revision == 0 ? page->revision : revision;
-    for (const store::KeyValue& kv : page->kvs) listener_->OnPut(kv);
+    for (const store::KeyValue& kv : page->kvs) {
+      NotePut(kv);
+      listener_->OnPut(kv);
+    }
     if (page->more && !page->kvs.empty()) {
       return ReadPage(page->kvs.back().key + '\0', read_at);
     }
@@ -52,6 +58,7 @@ void Follower::ReadPage(std::string from_key, int64_t revision) {
       log::Warning(
           "{} went back from revision {} to {}: it was restored or replaced; all is read again",
           what_, revision_, read_at);
+      listener_->OnOtherHistory();
     }
     revision_ = read_at;
     complete_ = true;
@@ -60,16 +67,37 @@ void Follower::ReadPage(std::string from_key, int64_t revision) {
   });
 }
 
-// Asks for the store's revision before a watch is taken up again: a watch from a revision that a
-// restored store has not reached yet would stay silent.
+// Asks for the newest change that was given before a watch is taken up again. A watch from a
+// revision that a restored store has not reached yet would stay silent; in one that has overtaken
+// it meanwhile it would go on as if nothing had happened.
 void Follower::Probe() {
-  store_->Range({{range_.key, ""}, 1, 0},
+  const std::string& key = newest_.key.empty() ? range_.key : newest_.key;
+  store_->Range({{key, ""}, 1, revision_},
                 [this, alive = std::weak_ptr(alive_)](absl::StatusOr<store::RangeResult> result) {
                   if (alive.expired()) return;
-                  if (!result.ok()) return Retry(result.status(), /*read_again=*/false);
+                  if (!result.ok()) {
+                    return Retry(result.status(), absl::IsOutOfRange(result.status()));
+                  }
                   if (result->revision < revision_) return Read();
-                  Watch();
+                  if (Knows(*result)) return Watch();
+                  log::Warning(
+                      "{} is not the one that was read up to revision {}: it was restored or "
+                      "replaced; all is read again",
+                      what_, revision_);
+                  listener_->OnOtherHistory();
+                  Read();
                 });
+}
+
+// Whether that is what the newest change has left.
+bool Follower::Knows(const store::RangeResult& result) const {
+  if (newest_.key.empty()) return true;
+  const int64_t found = result.kvs.empty() ? 0 : result.kvs[0].mod_revision;
+  return found == newest_.mod_revision;
+}
+
+void Follower::NotePut(const store::KeyValue& kv) {
+  if (kv.mod_revision >= newest_.mod_revision) newest_ = {kv.key, kv.mod_revision};
 }
 
 void Follower::Watch() {
@@ -96,8 +124,10 @@ void Follower::OnBatch(absl::StatusOr<store::WatchBatch> batch) {
   revision_ = batch->revision;
   for (const store::Event& event : batch->events) {
     if (event.type == store::Event::Type::kPut) {
+      NotePut(event.kv);
       listener_->OnPut(event.kv);
     } else {
+      if (event.kv.key == newest_.key) newest_.mod_revision = 0;
       listener_->OnDelete(event.kv);
     }
   }

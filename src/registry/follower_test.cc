@@ -23,6 +23,7 @@ class FollowerTest : public ::testing::Test, protected Follower::Listener {
   void OnPut(const store::KeyValue& kv) override { seen_[kv.key] = kv.value; }
   void OnDelete(const store::KeyValue& kv) override { seen_.erase(kv.key); }
   void OnReached(int64_t revision, bool) override { revision_ = revision; }
+  void OnOtherHistory() override { ++other_histories_; }
 
   void Start() {
     follower_.Start();
@@ -35,6 +36,7 @@ class FollowerTest : public ::testing::Test, protected Follower::Listener {
                      static_cast<Follower::Listener*>(this)};
   std::map<std::string, std::string> seen_;
   int reads_ = 0;
+  int other_histories_ = 0;
   int64_t revision_ = 0;
 };
 
@@ -89,6 +91,66 @@ TEST_F(FollowerTest, ACompactedGapIsHealedByReadingAgain) {
   executor_.Advance(absl::Seconds(5));
   EXPECT_THAT(seen_, ElementsAre(Pair("/a/2", "y")));
   EXPECT_EQ(reads_, 2);
+}
+
+TEST_F(FollowerTest, AStoreThatWentBackIsReadAgain) {
+  store_.Set("/a/1", "x");
+  const int64_t backup = store_.revision();
+  store_.Set("/a/2", "after the backup");
+  Start();
+  store_.RestoreTo(backup);
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_THAT(seen_, ElementsAre(Pair("/a/1", "x")));
+  EXPECT_EQ(other_histories_, 1);
+  EXPECT_TRUE(follower_.health().ok());
+}
+
+TEST_F(FollowerTest, ARestoredStoreThatHasOvertakenIsReadAgain) {
+  store_.Set("/a/1", "x");
+  const int64_t backup = store_.revision();
+  store_.Set("/a/2", "after the backup");
+  Start();
+  store_.RestoreTo(backup);
+  for (const char* key : {"/a/3", "/a/4", "/a/5"}) store_.Set(key, "another history");
+  ASSERT_GT(store_.revision(), revision_);
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_EQ(seen_.count("/a/2"), 0u);
+  EXPECT_EQ(seen_.count("/a/3"), 1u);
+  EXPECT_EQ(other_histories_, 1);
+  EXPECT_EQ(reads_, 2);
+}
+
+TEST_F(FollowerTest, SoIsOneInWhichADeletionDidNotHappen) {
+  store_.Set("/a/1", "x");
+  const int64_t backup = store_.revision();
+  Start();
+  store_.Erase("/a/1");
+  executor_.RunUntilIdle();
+  store_.RestoreTo(backup);
+  store_.Set("/b/1", "another history");
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_THAT(seen_, ElementsAre(Pair("/a/1", "x")));
+  EXPECT_EQ(other_histories_, 1);
+}
+
+TEST_F(FollowerTest, ALostConnectionOrACompactionIsNoOtherHistory) {
+  store_.Set("/a/1", "x");
+  Start();
+  store_.Set("/a/1", "y");
+  executor_.RunUntilIdle();
+  store_.BreakWatches(absl::UnavailableError("connection lost"));
+  store_.Set("/a/1", "z");
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_EQ(reads_, 1);
+  store_.BreakWatches(absl::UnavailableError("connection lost"));
+  store_.Set("/a/2", "missed");
+  store_.Set("/a/3", "missed");
+  store_.Compact(store_.revision());
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_THAT(seen_,
+              ElementsAre(Pair("/a/1", "z"), Pair("/a/2", "missed"), Pair("/a/3", "missed")));
+  EXPECT_EQ(reads_, 2);
+  EXPECT_EQ(other_histories_, 0);
 }
 
 }  // namespace

@@ -42,6 +42,9 @@ std::string Keys::State(std::string_view machine, std::string_view unit) const {
   return fmt::format("{}states/{}/{}", prefix_, machine, unit);
 }
 std::string Keys::Leader() const { return fmt::format("{}leader", prefix_); }
+std::string Keys::Cluster(std::string_view name) const {
+  return fmt::format("{}cluster/{}", prefix_, name);
+}
 std::string Keys::Event(std::string_view epoch, int64_t sequence) const {
   return fmt::format("{}events/{}/{:016}", prefix_, epoch, sequence);
 }
@@ -63,6 +66,10 @@ std::optional<Change> Keys::Parse(std::string_view key) const {
   if (*kind == "contents") return Change{Change::Record::kContent, std::string(rest), ""};
   if (*kind == "settings") return Change{Change::Record::kSettings, std::string(rest), ""};
   if (*kind == "machines") return Change{Change::Record::kMachine, std::string(rest), ""};
+  if (*kind == "cluster") {
+    if (rest != "hold" && rest != "id" && rest != "features") return std::nullopt;
+    return Change{Change::Record::kCluster, std::string(rest), ""};
+  }
   if (*kind != "assignments" && *kind != "states") return std::nullopt;
   const auto machine = TakeSegment(&rest);
   if (!machine || rest.empty()) return std::nullopt;

@@ -64,12 +64,20 @@ void LeaseKeeper::Grant() {
   });
 }
 
+void LeaseKeeper::Abandon() {
+  if (released_ || lease_ == 0) return;
+  lease_ = 0;
+  if (timer_ != 0) executor_->Cancel(std::exchange(timer_, 0));
+  if (std::exchange(announced_, false)) listener_.on_lost();
+  Grant();
+}
+
 void LeaseKeeper::Renew() {
-  store_->LeaseKeepAlive(
-      lease_, [this, alive = std::weak_ptr(alive_)](const absl::StatusOr<absl::Duration>& ttl) {
-        if (alive.expired() || released_) return;
-        OnRenewed(ttl);
-      });
+  store_->LeaseKeepAlive(lease_, [this, lease = lease_, alive = std::weak_ptr(alive_)](
+                                     const absl::StatusOr<absl::Duration>& ttl) {
+    if (alive.expired() || released_ || lease != lease_) return;
+    OnRenewed(ttl);
+  });
 }
 
 void LeaseKeeper::OnRenewed(const absl::StatusOr<absl::Duration>& ttl) {

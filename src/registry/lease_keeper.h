@@ -38,6 +38,9 @@ class LeaseKeeper {
 
   void Start();
 
+  // Renews the lease no more, which others may go on with, and takes a new one.
+  void Abandon();
+
   // Ends the lease now and renews no more. `done` also when the store is out of reach.
   void Release(absl::AnyInvocable<void()> done);
 

@@ -42,6 +42,18 @@ TEST_F(LeaseKeeperTest, GrantsALeaseAndKeepsIt) {
   EXPECT_EQ(lost_, 0);
 }
 
+TEST_F(LeaseKeeperTest, AnAbandonedLeaseIsLeftToOthersAndReplaced) {
+  const auto keeper = Keep();
+  keeper->Abandon();
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_THAT(held_, ElementsAre(1, 2));
+  EXPECT_EQ(lost_, 1);
+  absl::StatusOr<absl::Duration> kept = absl::UnknownError("no answer");
+  store_.LeaseKeepAlive(1, [&](auto ttl) { kept = ttl; });
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(kept.ok());
+}
+
 TEST_F(LeaseKeeperTest, TakesUpALeaseFromBefore) {
   Keep();
   held_.clear();

@@ -26,8 +26,13 @@ void Mirror::OnHealth(const absl::Status& health) {
 }
 
 void Mirror::OnReached(int64_t revision, bool read) {
-  view_ = builder_.Snapshot(revision);
+  const ClusterViewPtr before = std::exchange(view_, builder_.Snapshot(revision));
   ViewChange change{view_, {}, read};
+  if (read) {
+    // After a gap the records tell.
+    change.other_history =
+        std::exchange(other_history_, false) || (before != nullptr && !MayFollow(*before, *view_));
+  }
   if (!read) change.changes = std::move(changes_);
   changes_.clear();
   subscriber_(change);

@@ -43,6 +43,7 @@ class Mirror final : private Follower::Listener {
 
  private:
   void OnReadBegin() override;
+  void OnOtherHistory() override { other_history_ = true; }
   void OnPut(const store::KeyValue& kv) override;
   void OnDelete(const store::KeyValue& kv) override;
   void OnReached(int64_t revision, bool read) override;
@@ -52,6 +53,7 @@ class Mirror final : private Follower::Listener {
   absl::AnyInvocable<void(const absl::Status&)> health_listener_;
   ViewBuilder builder_;
   std::vector<Change> changes_;
+  bool other_history_ = false;  // of what is being read
   ClusterViewPtr view_;
   Follower follower_;
 };

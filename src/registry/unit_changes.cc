@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "fmt/core.h"
+#include "model/features.h"
 #include "model/following.h"
 #include "model/requirements.h"
 #include "registry/codec.h"
@@ -185,6 +186,11 @@ class Job : public std::enable_shared_from_this<Job> {
                               [this](const std::string& unit) { return Follows(unit); });
   }
 
+  // REQUIRES a text that CheckStored() has accepted.
+  static std::vector<std::string> FeaturesNeeded(const Item& item, const UnitFile& file) {
+    return FeaturesOf(*ParseRequirements(file, *item.name));
+  }
+
   Decision DecideNew(const Item& item) {
     const UnitChange& change = item.change;
     std::shared_ptr<const UnitFile> file = change.file;
@@ -206,7 +212,8 @@ class Job : public std::enable_shared_from_this<Job> {
         UnitRecord{.uid = RandomId(),
                    .desired = change.restart ? DesiredState::kLaunched
                                              : change.desired.value_or(DesiredState::kInactive),
-                   .content_hash = file->hash()};
+                   .content_hash = file->hash(),
+                   .features = FeaturesNeeded(item, *file)};
     decision.content = std::move(file);
     decision.result.effect = Effect::kCreated;
     return decision;
@@ -246,6 +253,8 @@ class Job : public std::enable_shared_from_this<Job> {
         record.refusal.clear();
         record.nominated_machine.clear();
         record.move_to.clear();
+        record.failed_on.clear();
+        record.features = FeaturesNeeded(item, *change.file);
         decision.content = change.file;
       } else if (decision.result.differs && change.refuse_if_differs) {
         return Refuse(absl::AlreadyExistsError(fmt::format(

@@ -100,6 +100,20 @@ TEST_F(UnitChanges, CreatesAUnitWithItsTextAndAUidOfItsOwn) {
   EXPECT_EQ(Record("a.service").desired, DesiredState::kInactive);
 }
 
+TEST_F(UnitChanges, SaysWhichFeaturesTheTextNeedsAndForgetsWhereAnotherTextFailed) {
+  const auto isolated = File("[Service]\nExecStart=/bin/true\n[X-Fleet]\nOnIsolation=stop\n");
+  Apply({.name = "a.service", .file = isolated});
+  EXPECT_EQ(Record("a.service").features, std::vector<std::string>{"isolation"});
+  UnitRecord failed = Record("a.service");
+  failed.failed_on = {{"m1", 5, 2}};
+  SetRecord("a.service", failed);
+  Apply({.name = "a.service", .desired = DesiredState::kLaunched});
+  EXPECT_EQ(Record("a.service").failed_on, failed.failed_on);
+  Apply({.name = "a.service", .file = Sleeper(), .replace = true});
+  EXPECT_TRUE(Record("a.service").features.empty());
+  EXPECT_TRUE(Record("a.service").failed_on.empty());
+}
+
 TEST_F(UnitChanges, PacksManyIntoFewTransactionsOfAllowedSize) {
   std::vector<UnitChange> changes;
   for (int i = 0; i < 500; ++i) {

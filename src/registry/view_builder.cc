@@ -86,6 +86,22 @@ absl::Status ViewBuilder::Store(const Change& change, const store::KeyValue& kv)
       view_.leader = WithRevisions(std::move(record), kv);
       break;
     }
+    case Change::Record::kCluster:
+      return StoreCluster(change.name, kv);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ViewBuilder::StoreCluster(const std::string& name, const store::KeyValue& kv) {
+  if (name == "hold") {
+    ASSIGN_OR_RETURN(auto record, DecodeHold(kv.value));
+    view_.hold = WithRevisions(std::move(record), kv);
+  } else if (name == "id") {
+    ASSIGN_OR_RETURN(auto record, DecodeClusterId(kv.value));
+    view_.cluster_id = WithRevisions(std::move(record), kv);
+  } else {
+    ASSIGN_OR_RETURN(auto record, DecodeFeatures(kv.value));
+    view_.features = WithRevisions(std::move(record), kv);
   }
   return absl::OkStatus();
 }
@@ -112,6 +128,11 @@ void ViewBuilder::Erase(const Change& change) {
       break;
     case Change::Record::kLeader:
       view_.leader.reset();
+      break;
+    case Change::Record::kCluster:
+      if (change.name == "hold") view_.hold.reset();
+      if (change.name == "id") view_.cluster_id.reset();
+      if (change.name == "features") view_.features.reset();
       break;
   }
 }

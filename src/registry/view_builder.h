@@ -28,6 +28,7 @@ class ViewBuilder {
 
  private:
   absl::Status Store(const Change& change, const store::KeyValue& kv);
+  absl::Status StoreCluster(const std::string& name, const store::KeyValue& kv);
   void Erase(const Change& change);
 
   Keys keys_;

@@ -60,6 +60,26 @@ TEST(ViewBuilder, AnUnreadableRecordIsNeitherPresentNorAbsentAndHarmsNothingElse
   EXPECT_NE(view->units.Find("a.service"), nullptr);
 }
 
+TEST(ViewBuilder, ARecordOfAnyKindThatCannotBeReadIsNamed) {
+  const std::vector<std::string> keys = {
+      kKeys.Unit("a.service"), kKeys.Content("hash"),
+      kKeys.Settings("m1"),    kKeys.Assignment("m1", "a.service"),
+      kKeys.Machine("m1"),     kKeys.State("m1", "a.service"),
+      kKeys.Leader(),          kKeys.Cluster("hold"),
+      kKeys.Cluster("id"),     kKeys.Cluster("features"),
+  };
+  for (const std::string& key : keys) {
+    ViewBuilder builder(kKeys);
+    builder.Put(Kv(kKeys.Unit("other.service"), Encode(UnitRecord{.uid = "1"}), 2));
+    builder.Put(Kv(key, "\x0a\xff", 3));
+    const auto view = builder.Snapshot(3);
+    EXPECT_NE(view->unreadable.Find(key.substr(kKeys.prefix().size())), nullptr) << key;
+    EXPECT_NE(view->units.Find("other.service"), nullptr) << key;
+    builder.Delete(Kv(key, "", 4));
+    EXPECT_TRUE(builder.Snapshot(4)->unreadable.empty()) << key;
+  }
+}
+
 TEST(ViewBuilder, AssignmentsAreOrderedByUnit) {
   ViewBuilder builder(kKeys);
   for (const char* machine : {"m2", "m1"}) {

@@ -128,6 +128,8 @@ std::vector<UnitId> Scheduler::UnitsOn(Slot machine) const {
   return units;
 }
 
+bool Scheduler::HasUnits(Slot machine) const { return !impl_->state.units.On(machine).empty(); }
+
 // --- questions -----------------------------------------------------------------------------------
 
 std::optional<Slot> Scheduler::Choose(UnitId unit, std::optional<Slot> avoid) const {

@@ -123,6 +123,7 @@ class Scheduler {
   std::vector<Slot> Occupies(UnitId unit) const;
   // Units that occupy a machine, sorted by name.
   std::vector<UnitId> UnitsOn(Slot machine) const;
+  bool HasUnits(Slot machine) const;
   Resources ReservedOn(Slot machine) const;
 
   // The best machine for a unit that is not global: spread first, then load, then the one where it

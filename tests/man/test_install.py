@@ -22,8 +22,9 @@ def _root(tmp_path_factory):
 
 
 def test_the_programs_and_systemds_files_are_where_systemd_looks(root):
-    for path in ("usr/bin/fleetd", "usr/bin/fleetctl", "usr/lib/systemd/system/fleet.socket",
-                 "usr/lib/systemd/system/fleet.service", "usr/lib/sysusers.d/fleet.conf",
+    for path in ("usr/bin/fleetd", "usr/bin/fleetctl", "usr/bin/fleet-guard",
+                 "usr/lib/systemd/system/fleet.socket", "usr/lib/systemd/system/fleet.service",
+                 "usr/lib/systemd/system/fleet-guard.service", "usr/lib/sysusers.d/fleet.conf",
                  "usr/lib/systemd/logind.conf.d/50-fleet.conf"):
         assert (root / path).is_file(), path
     assert not (root / "etc").exists()  # what is there is the user's
@@ -41,6 +42,8 @@ def test_fleet_service_names_the_fleetd_of_another_prefix(tmp_path):
     service = (tmp_path / "opt/fleet/lib/systemd/system/fleet.service").read_text()
     assert "\nExecStart=/opt/fleet/bin/fleetd\n" in service
     assert (tmp_path / "opt/fleet/bin/fleetd").is_file()
+    guard = (tmp_path / "opt/fleet/lib/systemd/system/fleet-guard.service").read_text()
+    assert "\nExecStart=/opt/fleet/bin/fleet-guard\n" in guard
 
 
 def test_each_manual_page_is_installed_where_man_finds_it(root):

@@ -330,6 +330,10 @@ class SystemdBus final : public Systemd {
       OnPropertiesChanged(signal);
     } else if (member == "JobRemoved") {
       OnJobRemoved(signal);
+    } else if (member == "JobNew") {
+      const char* name = nullptr;
+      if (sd_bus_message_read(signal, "uos", nullptr, nullptr, &name) <= 0) return;
+      if (Watches(name)) listener_->OnJobBegan(name);
     } else if (member == "UnitNew" || member == "UnitRemoved") {
       const char* name = nullptr;
       if (sd_bus_message_read(signal, "s", &name) <= 0) return;
@@ -347,9 +351,12 @@ class SystemdBus final : public Systemd {
 
   void OnJobRemoved(sd_bus_message* signal) {
     const char* job = nullptr;
+    const char* unit = nullptr;
     const char* result = nullptr;
-    if (sd_bus_message_read(signal, "uoss", nullptr, &job, nullptr, &result) <= 0) return;
-    for (JobCallback& done : jobs_.Removed(job, result)) done(std::string(result));
+    if (sd_bus_message_read(signal, "uoss", nullptr, &job, &unit, &result) <= 0) return;
+    std::vector<JobCallback> ours = jobs_.Removed(job, result);
+    if (ours.empty() && Watches(unit)) listener_->OnOtherJobEnded(unit, result);
+    for (JobCallback& done : ours) done(std::string(result));
     SendJobs();
   }
 

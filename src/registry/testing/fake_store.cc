@@ -44,16 +44,48 @@ void FakeStore::FailNext(absl::Status status, bool takes_effect) {
   failures_.push_back({std::move(status), takes_effect});
 }
 
+absl::StatusOr<store::RangeResult> FakeStore::Read(const store::RangeRequest& request) const {
+  if (request.revision > revision_) return absl::OutOfRangeError("a revision that is to come");
+  if (request.revision > 0 && request.revision < compacted_) {
+    return absl::OutOfRangeError("the revision has been compacted");
+  }
+  store::RangeResult result{.revision = revision_};
+  const auto contents = request.revision == 0 ? kvs_ : ContentsAt(request.revision);
+  for (const auto& [key, kv] : contents) {
+    if (InRange(request.range, key)) result.kvs.push_back(kv);
+  }
+  return result;
+}
+
+std::map<std::string, store::KeyValue> FakeStore::ContentsAt(int64_t revision) const {
+  std::map<std::string, store::KeyValue> contents;
+  for (const auto& [at, events] : history_) {
+    if (at > revision) break;
+    for (const store::Event& event : events) {
+      if (event.type == store::Event::Type::kPut) {
+        contents[event.kv.key] = event.kv;
+      } else {
+        contents.erase(event.kv.key);
+      }
+    }
+  }
+  return contents;
+}
+
+void FakeStore::RestoreTo(int64_t revision) {
+  kvs_ = ContentsAt(revision);
+  history_.erase(history_.upper_bound(revision), history_.end());
+  revision_ = revision;
+  BreakWatches(absl::UnavailableError("the store was restored"));
+}
+
 void FakeStore::Range(store::RangeRequest request, store::Callback<store::RangeResult> done) {
   ++ranges_;
   absl::StatusOr<store::RangeResult> answer = store::RangeResult{};
   if (const auto failure = TakeFailure()) {
     answer = failure->status;
   } else {
-    answer->revision = revision_;
-    for (const auto& [key, kv] : kvs_) {
-      if (InRange(request.range, key)) answer->kvs.push_back(kv);
-    }
+    answer = Read(request);
   }
   executor_->Post(
       [done = std::move(done), answer = std::move(answer)]() mutable { done(std::move(answer)); });

@@ -42,6 +42,8 @@ class FakeStore final : public store::Store {
   void EndLease(store::LeaseId lease);
   // All watches end with this error.
   void BreakWatches(const absl::Status& status);
+  // The store goes back to what it was at this revision, as from a backup. Watches end.
+  void RestoreTo(int64_t revision);
   // The history before this revision is forgotten.
   void Compact(int64_t revision) { compacted_ = revision; }
 
@@ -64,8 +66,10 @@ class FakeStore final : public store::Store {
     store::Callback<store::WatchBatch> on_batch;
   };
 
+  absl::StatusOr<store::RangeResult> Read(const store::RangeRequest& request) const;
   absl::StatusOr<store::TxnResult> Execute(const store::Txn& txn);
   void Deliver();
+  std::map<std::string, store::KeyValue> ContentsAt(int64_t revision) const;
   std::optional<Failure> TakeFailure();
 
   Executor* executor_;

@@ -1,0 +1,128 @@
+// GET /events: what the cluster did and why. No view shows the event records, so they are read from
+// the registry when somebody asks.
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "api/api_state.h"
+#include "api/json_writer.h"
+#include "api/page.h"
+#include "base/log.h"
+#include "registry/codec.h"
+
+namespace fleet::api {
+namespace {
+
+constexpr int64_t kRecordsPerRead = 1000;
+
+// Collects one page. An entry is named by its record's key and its place in that.
+class EventsJob : public std::enable_shared_from_this<EventsJob> {
+ public:
+  EventsJob(ApiState& state, PageRequest page, const std::string& after, Responder respond)
+      : state_(state),
+        page_(std::move(page)),
+        prefix_(state.context.keys.prefix() + "events/"),
+        after_(after),
+        respond_(std::move(respond)) {
+    body_.BeginObject().Key("events").BeginArray();
+  }
+
+  void Start() { Read(prefix_ + (page_.next_unit.empty() ? after_ : page_.next_unit)); }
+
+ private:
+  void Read(std::string from_key) {
+    state_.context.store->Range(
+        {.range = {std::move(from_key), store::PrefixRange(prefix_).end}, .limit = kRecordsPerRead},
+        [self = shared_from_this()](absl::StatusOr<store::RangeResult> result) {
+          if (result.ok()) {
+            self->Take(*result);
+          } else {
+            self->respond_(WriteErrorResponse(absl::UnavailableError(result.status().message())));
+          }
+        });
+  }
+
+  void Take(const store::RangeResult& result) {
+    for (const store::KeyValue& kv : result.kvs) {
+      const std::string id = kv.key.substr(prefix_.size());
+      if (id == after_) continue;
+      // A record is not divided: a page may be a little longer than was asked for.
+      if (written_ >= page_.size) return Finish(id);
+      const auto record = registry::DecodeEvent(kv.value);
+      if (record.ok()) {
+        Write(id, *record);
+      } else {
+        log::Warning("event {} cannot be read: {}", id, std::string(record.status().message()));
+      }
+    }
+    if (result.more && !result.kvs.empty()) return Read(result.kvs.back().key + '\0');
+    Finish("");
+  }
+
+  bool IsWanted(const std::string& filter, const std::string& value) const {
+    const auto it = page_.filters.find(filter);
+    return it == page_.filters.end() || it->second == value;
+  }
+
+  void Write(const std::string& id, const EventRecord& record) {
+    for (const EventEntry& entry : record.entries) {
+      if (!IsWanted("unitName", entry.unit) || !IsWanted("machineID", entry.machine)) continue;
+      body_.BeginObject()
+          .Always("id", id)
+          .Always("time", absl::FormatTime(absl::RFC3339_full, record.time, absl::UTCTimeZone()))
+          .Always("kind", entry.kind)
+          .Member("unit", entry.unit)
+          .Member("machineID", entry.machine)
+          .Member("reason", entry.reason)
+          .EndObject();
+      ++written_;
+    }
+  }
+
+  void Finish(const std::string& next) {
+    body_.EndArray();
+    if (!next.empty()) body_.Always("nextPageToken", NextPageToken(page_, "events", next));
+    body_.EndObject();
+    respond_(JsonResponse(200, body_.Take()));
+  }
+
+  ApiState& state_;
+  const PageRequest page_;
+  const std::string prefix_;
+  const std::string after_;
+  Responder respond_;
+  JsonWriter body_;
+  size_t written_ = 0;
+};
+
+void ListEvents(ApiState& state, const Request& request, Responder respond) {
+  auto page = ReadPageRequest(request.query, "events", {"unitName", "machineID"},
+                              state.context.token_limit);
+  if (!page.ok()) {
+    respond(ErrorResponse(page.status()));
+    return;
+  }
+  std::make_shared<EventsJob>(state, *std::move(page), request.query.Get("after").value_or(""),
+                              std::move(respond))
+      ->Start();
+}
+
+}  // namespace
+
+void AddEventRoutes(ApiState& state) {
+  AddWithView(state, {.method = "GET",
+                      .pattern = "/fleet/v1/events",
+                      .resource = "Events",
+                      .name = "List",
+                      .description = "Retrieve a page of what the cluster did, the oldest first.",
+                      .parameters = {"nextPageToken", "limit", "unitName", "machineID", "after"},
+                      .response_schema = "EventPage",
+                      .handler = [&state](const Request& request, Responder respond) {
+                        ListEvents(state, request, std::move(respond));
+                      }});
+}
+
+}  // namespace fleet::api
