@@ -54,6 +54,15 @@ def _parser():
                         "m1, m2, … or 'all'")
         verb.add_argument("--from", action="append", default=[], dest="peers", metavar="PEER",
                           help="only this peer: 'etcd' or a machine (default: everybody)")
+        if name == "partition":
+            verb.add_argument("--only", choices=("in", "out"), help="only what it would get, or "
+                              "only what it sends (heal it without --from)")
+
+    verb = _machine(_verb(verbs, "impair", _do_impair, "make a machine's network bad; what is not "
+                          "given is as good as new", "lab impair m2 --loss 30 --delay 100"))
+    verb.add_argument("--loss", type=int, metavar="PERCENT", help="of its packets, each way")
+    verb.add_argument("--delay", type=int, metavar="MS", help="of each packet, each way")
+    verb.add_argument("--rate", type=int, metavar="KBIT", help="each second, each way")
 
     verb = _verb(verbs, "etcd", _do_etcd, "stop, start, pause or resume etcd; data is kept",
                  "lab etcd stop --member 2")
@@ -254,11 +263,22 @@ def _do_poweroff(options):
 
 
 def _do_partition(options):
-    lifecycle.partition(layout.Layout(options.name), options.machine, options.peers)
+    way = f":{options.only}" if options.only else ""
+    lifecycle.partition(layout.Layout(options.name), options.machine,
+                        [peer + way for peer in options.peers or ["*"]])
 
 
 def _do_heal(options):
     lifecycle.heal(layout.Layout(options.name), options.machine, options.peers)
+
+
+def _do_impair(options):
+    for value, least, most in ((options.loss, 1, 100), (options.delay, 1, 10000),
+                               (options.rate, 8, 1000000)):
+        if value is not None and not least <= value <= most:
+            raise LabError(f"impair: {value} is not between {least} and {most}", 2)
+    lifecycle.impair(layout.Layout(options.name), options.machine, options.loss, options.rate,
+                     options.delay)
 
 
 def _do_etcd(options):

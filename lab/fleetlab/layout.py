@@ -79,6 +79,9 @@ class MachineLayout:
         # systemd-nspawn calls the host's end "vb-" + this; an interface name has 15 characters.
         self.nspawn_name = f"{lab.tag}m{number}"
         self.veth = f"vb-{self.nspawn_name}"
+        self.tap = f"vd-{self.nspawn_name}"  # in its place on the bridge, while it is delayed
+        self.delay_pid = os.path.join(self.dir, "delay.pid")
+        self.delay_log = os.path.join(self.dir, "delay.log")
 
     def machine_id(self):
         """The same at every boot, another for each lab and machine."""

@@ -289,10 +289,33 @@ def _change_partitions(layout, name, add, remove):
             now = (now | add) - (now if remove is None else remove)
             if now:
                 current["partitions"][each] = sorted(now)
-        for peer in add - {"*", "etcd"}:
+        for peer in {peer.partition(":")[0] for peer in add} - {"*", "etcd"}:
             state.machine(layout, current, peer)
-        network.apply_partitions(layout, current["subnet"], current["partitions"])
+        network.apply_rules(layout, current)
         state.save(layout, current)
+
+
+def impair(layout, name, loss=None, rate=None, delay=None):
+    """Makes a machine's network bad: percent of packets lost, kbit/s, milliseconds for each
+    packet; each way. What is not given is as good as new."""
+    state.require(layout)
+    with state.locked(layout):
+        current = state.require(layout)
+        each = state.machine(layout, current, name)
+        impairments = current.setdefault("impairments", {})
+        impairments.pop(name, None)
+        if loss:
+            impairments[name] = {"loss": loss}
+        network.apply_rules(layout, current)
+        state.save(layout, current)
+        leader = enter.leader(layout, each)
+        if leader is None and (rate or delay):
+            raise LabError(f"{name} is not running", enter.NOT_RUNNING)
+        if leader is not None:
+            network.limit_rate(each.veth, leader, rate)
+        network.undelay(layout, each)
+        if delay:
+            network.delay(layout, each, delay)
 
 
 def etcd_verb(layout, action, numbers, kill=False):

@@ -93,15 +93,29 @@ def configuration(layout, state, machine):
 
 def _install_units(state, machine):
     units = os.path.join(machine.upper, "etc/systemd/system")
-    for unit, target in (("fleet.socket", "sockets.target"), ("fleet.service",
-                                                              "multi-user.target")):
+    for unit, target in (("fleet.socket", "sockets.target"),
+                         ("fleet-guard.service", "multi-user.target"),
+                         ("fleet.service", "multi-user.target")):
         source = os.path.join(state["packaging"], unit)
+        if unit == "fleet-guard.service" and not (
+                os.path.exists(source) and os.path.exists(os.path.join(state["bin"],
+                                                                       "fleet-guard"))):
+            continue  # a version of fleet without it
         wants = os.path.join(units, f"{target}.wants")
         os.makedirs(wants, exist_ok=True)
         shutil.copyfile(source, os.path.join(units, unit))
         link = os.path.join(wants, unit)
         if not os.path.lexists(link):
             os.symlink(f"/etc/systemd/system/{unit}", link)
+    logind = os.path.join(state["packaging"], "logind.conf.d")
+    if os.path.isdir(logind):
+        shutil.copytree(logind, os.path.join(machine.upper, "etc/systemd/logind.conf.d"),
+                        dirs_exist_ok=True)
+    # Beside those of the root file system.
+    guard = os.path.join(machine.upper, "usr/bin/fleet-guard")
+    os.makedirs(os.path.dirname(guard), exist_ok=True)
+    if not os.path.lexists(guard):
+        os.symlink("/opt/fleet/bin/fleet-guard", guard)
 
 
 def _read(path):
@@ -145,7 +159,8 @@ def is_powered(layout, machine):
 def wait_ready(layout, state, machine, seconds=BOOT_SECONDS):
     """Returns once the machine's systemd has finished booting and its sshd answers."""
     wait_until(f"the boot of {machine.name}", lambda: _has_booted(layout, machine), seconds)
-    if "*" not in state["partitions"].get(machine.name, []):
+    peers = state["partitions"].get(machine.name, [])
+    if not any(peer.startswith("*") for peer in peers):
         ip = machine.ip(state["subnet"])
         wait_until(f"the sshd of {machine.name} ({ip})", lambda: _ssh_answers(ip), seconds)
 

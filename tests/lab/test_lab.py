@@ -2,6 +2,7 @@
 shares the module's."""
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -104,6 +105,7 @@ def test_down_leaves_nothing():
     name = fresh_name()
     try:
         Lab(name, "--machines", "2", "--etcd", "3")
+        run_lab("impair", "--name", name, "m1", "--delay", "10", "--loss", "10", "--rate", "512")
         run_lab("partition", "--name", name, "m1")
         run_lab("crash", "--name", name, "m2")
         assert remains(name)
@@ -363,6 +365,81 @@ def test_a_partition_may_be_from_one_peer_only(lab):
     assert not lab.reaches("m1", m2)
     lab("heal", "all")
     assert lab.reaches("m1", m2)
+
+
+def test_a_partition_may_be_one_way(lab):
+    """m2 still gets what m1 sends."""
+    def heard():
+        names, values = [line.split() for line in
+                         lab.inside("m2", "grep", "^Icmp:", "/proc/net/snmp").stdout.splitlines()]
+        return int(values[names.index("InEchos")])
+    m2 = lab.machine("m2")["ip"]
+    assert lab.reaches("m1", m2)
+    for way, arrives in (("in", True), ("out", False)):
+        before = heard()
+        lab("partition", "m1", "--only", way)
+        assert lab.machine("m1")["partitioned"] == [f"*:{way}"]
+        assert not lab.reaches("m1", m2)
+        assert (heard() > before) == arrives
+        lab("heal", "m1")
+    assert lab.reaches("m1", m2)
+
+
+def pings(lab, count=40):
+    """(percent of answers lost, average round trip in ms) between m1 and m2."""
+    said = lab.inside("m1", "ping", "-q", f"-c{count}", "-i0.02", "-W1", lab.machine("m2")["ip"],
+                      check=False).stdout
+    lost = float(re.search(r"([0-9.]+)% packet loss", said).group(1))
+    times = re.search(r"rtt [^=]*= [0-9.]+/([0-9.]+)", said)
+    return lost, float(times.group(1)) if times else None
+
+
+def test_a_network_may_lose_packets(lab):
+    assert pings(lab)[0] == 0
+    lab("impair", "m1", "--loss", "30")
+    assert 15 < pings(lab, 200)[0] < 85  # half of them: there and back
+    lab("impair", "m1")
+    assert pings(lab)[0] == 0
+
+
+def test_a_network_may_delay_packets(lab):
+    lab("impair", "m1", "--delay", "50")
+    lost, milliseconds = pings(lab)
+    assert lost == 0 and 100 <= milliseconds < 150
+    lab("partition", "m1")
+    assert pings(lab, 3)[0] == 100
+    lab("heal", "m1")
+    assert lab("ssh", "m1", "seq 100000 | sha256sum").stdout == subprocess.run(
+        "seq 100000 | sha256sum", shell=True, capture_output=True, text=True).stdout
+    lab("impair", "m1")
+    assert pings(lab)[1] < 50
+
+
+def test_a_network_may_be_slow(lab):
+    def seconds():
+        began = time.monotonic()
+        assert len(lab("ssh", "m1", "head -c 60000 /dev/zero").stdout) == 60000
+        return time.monotonic() - began
+    lab("impair", "m1", "--rate", "128")
+    assert seconds() > 2
+    lab("impair", "m1")
+    assert seconds() < 2
+
+
+def test_a_machine_that_is_delayed_may_lose_its_power(lab):
+    lab("impair", "m2", "--delay", "20")
+    lab("crash", "m2")
+    lab("boot", "m2")
+    lost, milliseconds = pings(lab)
+    assert lost == 0 and milliseconds < 20
+    lab("impair", "m2", "--delay", "20")
+    lab("reboot", "m2")
+    assert pings(lab)[0] == 0
+
+
+@pytest.mark.parametrize("options", [["--loss", "101"], ["--delay", "-1"], ["--rate", "1"]])
+def test_an_impossible_network_is_a_usage_error(lab, options):
+    assert lab("impair", "m1", *options, check=False).returncode == 2
 
 
 def etcdctl(lab, *arguments, check=True):
