@@ -1,0 +1,400 @@
+// What is checked while things happen. See checker.h; checker_rest.cc has what is checked once all
+// has come to rest.
+
+#include "sim/checker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/core.h"
+#include "registry/codec.h"
+
+namespace fleet::sim {
+
+namespace {
+
+constexpr size_t kOrdersKept = 30;
+// Revisions within which an engine may not have seen that machines came, went or changed zones.
+constexpr int64_t kRecent = 200;
+
+bool IsLive(const Assignment& assignment) { return assignment.state != AssignmentState::kGone; }
+
+bool StartsWith(const std::string& text, const std::string& prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
+
+}  // namespace
+
+Checker::Checker(const registry::Keys& keys,
+                 std::function<std::map<std::string, MachineTruth>()> machines,
+                 std::function<void(const std::string&)> trace)
+    : keys_(keys), machines_(std::move(machines)), trace_(std::move(trace)), builder_(keys) {
+  view_ = builder_.Snapshot(1);
+}
+
+void Checker::Violate(const char* invariant, std::string what) {
+  trace_(fmt::format("VIOLATION {} {}", invariant, what));
+  violations_.push_back({invariant, std::move(what)});
+}
+
+void Checker::OnRestore(const std::map<std::string, store::KeyValue>& contents, int64_t revision) {
+  restored_ = true;
+  builder_.Clear();
+  for (const auto& [key, kv] : contents) builder_.Put(kv);
+  view_ = builder_.Snapshot(revision);
+  generations_.clear();
+  ended_.clear();
+  for (const auto& [place, run] : running_) {
+    const auto truth = machines_();
+    excused_.insert({truth.at(place.first).id, place.second});
+  }
+  for (const auto& [place, assignment] : view_->assignments) {
+    excused_.insert({place.machine, place.unit});
+    NoteOrder(place.machine, place.unit, assignment.value);
+  }
+}
+
+void Checker::OnRevision(const Revision& revision) {
+  const ClusterViewPtr before = view_;
+  std::vector<Change> changes;
+  bool only_contents = true;
+  for (const Revision::Item& item : revision.items) {
+    store::KeyValue gone;
+    gone.key = item.key;
+    const auto change = item.after != nullptr ? builder_.Put(*item.after) : builder_.Delete(gone);
+    if (!StartsWith(item.key, keys_.Content(""))) only_contents = false;
+    if (change) changes.push_back(*change);
+  }
+  view_ = builder_.Snapshot(revision.revision);
+  // The sweep may find that why a unit waits has become another: where others are is a part of it.
+  const bool only_says_why = quiet_ && !changes.empty() &&
+                             std::all_of(changes.begin(), changes.end(), [&](const Change& change) {
+                               const auto* was = before->units.Find(change.name);
+                               const auto* is = view_->units.Find(change.name);
+                               return change.record == Change::Record::kUnit && was != nullptr &&
+                                      is != nullptr && was->value.refusal != is->value.refusal &&
+                                      retold_.insert(change.name).second;
+                             });
+  if (quiet_ && !only_contents && !only_says_why) {
+    Violate("L2",
+            fmt::format("{} was written although nothing had changed", revision.items.front().key));
+  }
+  const bool is_engine =
+      revision.client != nullptr && revision.client->role == Client::Role::kEngine;
+  for (const Change& change : changes) {
+    if (change.record == Change::Record::kMachine) {
+      zones_revision_ = revision.revision;
+      if (view_->machines.Find(change.name) == nullptr) {
+        NoteMachineGone(*before, change.name);
+      } else if (before->machines.Find(change.name) == nullptr) {
+        NoteMachineBack(change.name);
+      }
+    }
+    if (change.record == Change::Record::kLeader) {
+      trace_(view_->leader ? fmt::format("{} leads, epoch {}", view_->leader->value.machine,
+                                         view_->leader->value.epoch)
+                           : "nobody leads");
+    }
+    if (change.record == Change::Record::kState) {
+      const auto* state = view_->states.Find(UnitOnMachine{change.name, change.machine});
+      trace_(fmt::format("{} reports {} {}", change.machine, change.name,
+                         state == nullptr    ? "no more"
+                         : state->value.gone ? "gone"
+                                             : state->value.active_state));
+    }
+    if (change.record == Change::Record::kSettings) zones_revision_ = revision.revision;
+    if (change.record != Change::Record::kAssignment) continue;
+    if (!is_engine) {
+      Violate("S5", "an assignment was written by somebody else than an engine: " + change.name);
+    }
+    const auto* put = view_->assignments.Find(UnitOnMachine{change.name, change.machine});
+    if (put == nullptr || IsLive(put->value)) ended_.erase({change.machine, change.name});
+    if (put == nullptr) continue;
+    CheckAssignmentPut(*before, change.name, change.machine, put->value);
+    NoteOrder(change.machine, change.name, put->value);
+  }
+  if (is_engine) CheckEvents(revision, *before);
+}
+
+// S5, S8: who writes, and that it says why.
+void Checker::CheckEvents(const Revision& revision, const ClusterView& before) {
+  std::set<std::string> told;
+  bool decides = false;
+  for (const Revision::Item& item : revision.items) {
+    if (item.key == keys_.Leader() || StartsWith(item.key, keys_.Content(""))) continue;
+    decides = true;
+    if (item.after == nullptr || !StartsWith(item.key, keys_.prefix() + "events/")) continue;
+    const auto record = registry::DecodeEvent(item.after->value);
+    if (!record.ok()) continue;
+    for (const EventEntry& entry : record->entries) {
+      if (!entry.reason.empty()) told.insert(entry.unit);
+    }
+  }
+  if (!decides) return;
+  if (!before.leader || before.leader->value.machine != revision.client->machine) {
+    Violate("S5", fmt::format("the engine of {} wrote {}, and does not lead",
+                              revision.client->machine, revision.items.front().key));
+  }
+  for (const Revision::Item& item : revision.items) {
+    const auto change = keys_.Parse(item.key);
+    if (!change || item.after == nullptr || told.contains(change->name)) continue;
+    if (change->record == Change::Record::kAssignment) {
+      Violate("S8", fmt::format("nothing says why the assignment of {} to {} was written",
+                                change->name, change->machine));
+    }
+    if (change->record == Change::Record::kUnit) {
+      const auto* was = before.units.Find(change->name);
+      const auto* is = view_->units.Find(change->name);
+      if (was != nullptr && is != nullptr && was->value.refusal != is->value.refusal) {
+        Violate("S8", "nothing says why the refusal has changed: " + change->name);
+      }
+    }
+  }
+}
+
+void Checker::CheckAssignmentPut(const ClusterView& before, const std::string& unit,
+                                 const std::string& machine, const Assignment& put) {
+  trace_(fmt::format("assignment {} on {} {} generation {}", unit, machine, ToString(put.state),
+                     put.generation));
+  // In a restored registry a generation above its revision is one of the history before.
+  int64_t& highest = generations_[put.uid];
+  if (restored_ && highest > view_->revision) highest = 0;
+  if (put.generation < highest) {
+    Violate("S7", fmt::format("{} on {}: generation {} after {}", unit, machine, put.generation,
+                              highest));
+  }
+  highest = std::max(highest, put.generation);
+  if (!IsLive(put)) return;
+  const auto* was = before.assignments.Find(UnitOnMachine{unit, machine});
+  if (was == nullptr || !IsLive(was->value) || was->value.uid != put.uid) {
+    CheckNewPlace(before, unit, machine, put);
+  }
+  if (IsGlobal(unit)) return;
+  for (auto it = FirstOf(view_->assignments, unit); InUnit(it, view_->assignments, unit); ++it) {
+    if (it->first.machine != machine && IsLive(it->second.value)) {
+      Violate("S1", fmt::format("{} is assigned to {} and {}", unit, machine, it->first.machine));
+    }
+  }
+}
+
+void Checker::CheckNewPlace(const ClusterView& before, const std::string& unit,
+                            const std::string& machine, const Assignment& put) {
+  ++placements_;
+  excused_.erase({machine, unit});
+  const auto* report = before.states.Find(UnitOnMachine{unit, machine});
+  const bool is_adopted = report != nullptr && report->value.uid == put.uid && !report->value.gone;
+  const auto* record = view_->units.Find(unit);
+  if (record == nullptr || record->value.uid != put.uid ||
+      record->value.desired == DesiredState::kInactive) {
+    Violate("S5", unit + " was placed and is not wanted");
+    return;
+  }
+  if (!is_adopted && record->value.content_hash != put.content_hash) {
+    Violate("S5", unit + " was placed with a text that it no longer has");
+  }
+  if (!is_adopted && view_->contents.Find(put.content_hash) == nullptr) {
+    Violate("S5", unit + " was placed and its text is not there");
+  }
+  const auto* target = before.machines.Find(machine);
+  if (target == nullptr) {
+    Violate("S5", fmt::format("{} was placed on {}, which is not there", unit, machine));
+  } else if (target->value.leaving && !is_adopted) {
+    Violate("S6", fmt::format("{} was placed on {}, which is leaving", unit, machine));
+  }
+  if (IsGlobal(unit)) return;
+  for (auto it = FirstOf(before.assignments, unit); InUnit(it, before.assignments, unit); ++it) {
+    const std::string& old = it->first.machine;
+    if (old == machine || ended_.contains({old, unit})) continue;
+    // An orphan of the history before a restore.
+    if (restored_ && excused_.contains({old, unit})) continue;
+    if (before.machines.Find(old) == nullptr) {
+      ended_.insert({old, unit});
+      continue;
+    }
+    const auto* state = before.states.Find(it->first);
+    const Assignment& ends = it->second.value;
+    if (state == nullptr || !state->value.gone || state->value.uid != ends.uid ||
+        (!IsLive(ends) && state->value.generation != ends.generation)) {
+      Violate("S1", fmt::format("{} was placed on {} before its end on {} was reported", unit,
+                                machine, old));
+    }
+  }
+  if (target == nullptr || is_adopted || view_->contents.Find(put.content_hash) == nullptr) return;
+  const scheduler::Naive oracle = Oracle(unit);
+  const std::string why = oracle.RulesOut(unit, machine, scheduler::As::kNewcomer);
+  if (!why.empty()) {
+    // The zones of other machines are facts that a placement does not compare.
+    const bool is_of_zones =
+        StartsWith(why, "ConflictsWithin") || StartsWith(why, "CollocateWithin");
+    if (is_of_zones && view_->revision - zones_revision_ < kRecent) return;
+    Violate("S2", fmt::format("{} was placed on {}, which {} rules out", unit, machine, why));
+  }
+}
+
+std::shared_ptr<const Requirements> Checker::RequirementsOf(const std::string& unit,
+                                                            const std::string& hash) const {
+  auto& cached = requirements_[{unit, hash}];
+  if (cached != nullptr) return cached;
+  const auto* content = view_->contents.Find(hash);
+  const auto name = UnitName::Parse(unit);
+  if (content == nullptr || !name.ok()) return nullptr;
+  auto parsed = ParseRequirements(*content->value.file, *name);
+  if (!parsed.ok()) return nullptr;
+  cached = std::make_shared<const Requirements>(*std::move(parsed));
+  return cached;
+}
+
+bool Checker::IsGlobal(const std::string& unit) const {
+  const auto* record = view_->units.Find(unit);
+  if (record == nullptr) return false;
+  const auto needs = RequirementsOf(unit, record->value.content_hash);
+  return needs != nullptr && needs->global;
+}
+
+// All that is assigned, as the definitions see it, without the places of one unit.
+scheduler::Naive Checker::Oracle(const std::string& without) const {
+  scheduler::Naive oracle;
+  for (const auto& [id, machine] : view_->machines) {
+    const auto* settings = view_->settings.Find(id);
+    oracle.SetMachine({.id = id,
+                       .metadata = EffectiveMetadata(
+                           machine.value, settings == nullptr ? nullptr : &settings->value),
+                       .schedulable = !machine.value.leaving,
+                       .capacity = {machine.value.milli_cores, machine.value.memory_bytes}});
+  }
+  for (const auto& [name, record] : view_->units) {
+    auto needs = RequirementsOf(name, record.value.content_hash);
+    if (needs != nullptr) oracle.SetUnit(name, needs);
+  }
+  std::map<Place, scheduler::Hold> holds;
+  for (const auto& [place, assignment] : view_->assignments) {
+    if (place.unit == without) continue;
+    if (view_->units.Find(place.unit) == nullptr) {
+      auto needs = RequirementsOf(place.unit, assignment.value.content_hash);
+      if (needs == nullptr) continue;
+      oracle.SetUnit(place.unit, needs);
+    }
+    if (IsLive(assignment.value)) {
+      holds[{place.machine, place.unit}] = scheduler::Hold::kRuns;
+      continue;
+    }
+    if (!assignment.value.next_machine.empty()) {
+      holds[{assignment.value.next_machine, place.unit}] = scheduler::Hold::kRuns;
+    }
+    const auto* state = view_->states.Find(place);
+    const bool gone = state != nullptr && state->value.gone &&
+                      state->value.uid == assignment.value.uid &&
+                      state->value.generation == assignment.value.generation;
+    if (!gone) holds.try_emplace({place.machine, place.unit}, scheduler::Hold::kLeaves);
+  }
+  for (const auto& [place, hold] : holds) {
+    if (RequirementsOf(place.second, [&] {
+          const auto* record = view_->units.Find(place.second);
+          if (record != nullptr) return record->value.content_hash;
+          const auto* assignment =
+              view_->assignments.Find(UnitOnMachine{place.second, place.first});
+          return assignment == nullptr ? std::string() : assignment->value.content_hash;
+        }()) != nullptr) {
+      oracle.Place(place.second, place.first, hold);
+    }
+  }
+  return oracle;
+}
+
+void Checker::NoteMachineGone(const ClusterView& before, const std::string& machine) {
+  trace_("machine " + machine + " is gone");
+  for (const auto& [place, state] : view_->states) {
+    if (place.machine == machine) {
+      Violate("C3", fmt::format("a state of {} outlives {}", place.unit, machine));
+      break;
+    }
+  }
+  for (const auto& [place, assignment] : before.assignments) {
+    if (place.machine == machine) excused_.insert({machine, place.unit});
+  }
+  const auto truth = machines_();
+  for (const auto& [place, run] : running_) {
+    if (truth.at(place.first).id == machine) excused_.insert({machine, place.second});
+  }
+}
+
+void Checker::NoteMachineBack(const std::string& machine) {
+  trace_("machine " + machine + " has joined");
+  for (const auto& [place, assignment] : view_->assignments) {
+    if (place.machine == machine && IsLive(assignment.value)) excused_.erase({machine, place.unit});
+  }
+}
+
+void Checker::NoteOrder(const std::string& machine, const std::string& unit,
+                        const Assignment& order) {
+  std::deque<Order>& orders = orders_[{machine, unit}];
+  orders.push_back({++last_order_, order});
+  if (orders.size() > kOrdersKept) orders.pop_front();
+}
+
+void Checker::OnRunBegan(const std::string& machine, const std::string& unit,
+                         const host::UnitNote& note) {
+  ++run_count_;
+  trace_(fmt::format("{} runs on {}", unit, machine));
+  const auto truth = machines_();
+  const MachineTruth& here = truth.at(machine);
+  Run& run = running_[{machine, unit}];
+  run.note = note;
+  for (const Order& order : orders_[{here.id, unit}]) {
+    if (order.assignment.generation == note.generation && IsLive(order.assignment)) {
+      run.order = order.number;
+    }
+  }
+  const auto needs = RequirementsOf(unit, note.content_hash);
+  if ((needs != nullptr && needs->global) || HasTwin(truth, here.id)) return;
+  // Of a unit that is stopped where it is cut off there never is a second copy.
+  const bool may_be_excused = !(needs != nullptr && needs->stops_on_isolation && !restored_);
+  if (may_be_excused && excused_.contains({here.id, unit})) return;
+  const auto by_hand = [&](const std::string& name) {
+    const auto it = truth.at(name).os->units.find(unit);
+    return it != truth.at(name).os->units.end() && it->second.by_hand;
+  };
+  if (by_hand(machine)) return;
+  for (const auto& [place, other] : running_) {
+    if (place.second != unit || place.first == machine || by_hand(place.first)) continue;
+    if (HasTwin(truth, truth.at(place.first).id)) continue;
+    if (may_be_excused && excused_.contains({truth.at(place.first).id, unit})) continue;
+    Violate("S1", fmt::format("{} runs on {} and on {}", unit, place.first, machine));
+  }
+}
+
+bool Checker::HasTwin(const std::map<std::string, MachineTruth>& truth, const std::string& id) {
+  return std::any_of(truth.begin(), truth.end(), [&](const auto& entry) {
+    return entry.second.is_duplicate && entry.second.id == id;
+  });
+}
+
+void Checker::OnRunEnded(const std::string& machine, const std::string& unit) {
+  trace_(fmt::format("{} has stopped on {}", unit, machine));
+  running_.erase({machine, unit});
+}
+
+// S3: there was an order to stop it, given after the one that it runs by.
+void Checker::OnStopAsked(const std::string& machine, const std::string& unit) {
+  const auto truth = machines_();
+  const MachineTruth& here = truth.at(machine);
+  if (here.leaves) return;
+  const auto it = running_.find({machine, unit});
+  if (it == running_.end()) return;
+  const Run& run = it->second;
+  // A restored registry counts restarts from an earlier number on.
+  int64_t restarts = run.note.restarts;
+  for (const Order& order : orders_[{here.id, unit}]) {
+    const Assignment& wants = order.assignment;
+    if (order.number < run.order) continue;
+    const bool is_restart = wants.restarts > restarts;
+    if (restored_) restarts = wants.restarts;
+    if (wants.state != AssignmentState::kLaunched || wants.uid != run.note.uid ||
+        wants.content_hash != run.note.content_hash || is_restart) {
+      return;
+    }
+  }
+  Violate("S3", fmt::format("{} was stopped on {}, and nobody had asked for that", unit, machine));
+}
+
+}  // namespace fleet::sim
