@@ -52,7 +52,7 @@ class Cluster {
   void Trace(const std::string& line);
   uint64_t trace_hash() const { return trace_hash_; }
 
-  // Names the clones of machines differently.
+  // A machine with the id of another one, powered off.
   Machine& AddDuplicate(const Machine& original);
   std::vector<std::string> UnitsOn(const Machine& machine) const;
 

@@ -113,7 +113,6 @@ class Os {
   bool stays_calm = false;       // units that crash now and then do so no more
   // fleetd is killed at a write of a file, with this chance.
   double kill_at_write = 0;
-  uint64_t killed_at_write = 0;
 
   const std::string& machine() const { return machine_; }
   Random& random() { return *random_; }

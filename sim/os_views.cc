@@ -159,7 +159,6 @@ class RunDirectory final : public host::UnitDirectory {
   }
   void MayDie() {
     if (os_->kill_at_write == 0 || !os_->random().Chance(os_->kill_at_write)) return;
-    ++os_->killed_at_write;
     throw Killed();
   }
 

@@ -70,18 +70,14 @@ void SimStore::Range(store::RangeRequest request, store::Callback<store::RangeRe
 }
 
 void SimStore::Commit(store::Txn txn, store::Callback<store::TxnResult> done) {
-  StoreFaults& faults = *world_->faults;
+  const StoreFaults& faults = *world_->faults;
   Random& random = *world_->random;
   const bool dies = faults.kill_at_commit > 0 && client_.role != Client::Role::kUser &&
                     random.Chance(faults.kill_at_commit);
-  if (dies) ++faults.killed;
   if (dies && random.Chance(0.5)) throw Killed();
   const bool lost = faults.lose_answer > 0 && random.Chance(faults.lose_answer);
   const bool twice = faults.send_twice > 0 && random.Chance(faults.send_twice);
   const bool is_late = faults.commit_late > 0 && random.Chance(faults.commit_late);
-  faults.answers_lost += lost ? 1 : 0;
-  faults.sent_twice += twice ? 1 : 0;
-  faults.committed_late += is_late ? 1 : 0;
   const absl::Duration late =
       is_late ? random.Between(absl::Milliseconds(1), absl::Seconds(8)) : absl::ZeroDuration();
   if (world_->tamper != nullptr) world_->tamper->OnCommit(client_, txn);
@@ -174,7 +170,6 @@ std::unique_ptr<store::Watch> SimStore::StartWatch(store::KeyRange range, int64_
     stream->batches.push_back(std::move(batch));
     const absl::Duration longest = world->faults->watch_delay;
     if (longest > absl::ZeroDuration()) {
-      ++world->faults->watches_delayed;
       world->queue->After(world->random->Between(absl::ZeroDuration(), longest),
                           [link, arrive] { link->Send(Direction::kFromEtcd, arrive); });
     } else {

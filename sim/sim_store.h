@@ -38,13 +38,6 @@ struct StoreFaults {
   absl::Duration watch_delay;
   // The process is killed at a commit: before it is sent, or after it was.
   double kill_at_commit = 0;
-
-  // How often each of them happened.
-  uint64_t answers_lost = 0;
-  uint64_t sent_twice = 0;
-  uint64_t committed_late = 0;
-  uint64_t watches_delayed = 0;
-  uint64_t killed = 0;
 };
 
 struct StoreWorld {

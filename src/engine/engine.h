@@ -30,8 +30,8 @@ struct EngineOptions {
   reconcile::EngineSettings settings;
   absl::Duration sweep_interval = absl::Seconds(60);
   size_t events_max = 10000;
-  std::function<std::string()> random_id =
-      RandomId;  // for the epochs of its leads, and the cluster's id
+  // For the epochs of its leads, and the cluster's id.
+  std::function<std::string()> random_id = RandomId;
 };
 
 class Engine {

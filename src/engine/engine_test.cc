@@ -154,6 +154,23 @@ TEST_F(EngineTest, ACommitOfUnknownFateIsVoidedAndDecidedAgain) {
   EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
 }
 
+// A rewrite of the leader's record that failed voids nothing, whatever else the view shows.
+TEST_F(EngineTest, NothingIsDecidedBeforeWhatIsOfUnknownFateIsVoid) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  const int64_t fence = store_.contents().at(kKeys.Leader()).mod_revision;
+  store_.FailNext(absl::DeadlineExceededError("no answer"), /*takes_effect=*/false);
+  store_.FailNext(absl::DeadlineExceededError("no answer"), /*takes_effect=*/false);
+  PutUnit("a.service");
+  executor_.Advance(absl::Milliseconds(50));
+  PutUnit("b.service");
+  executor_.Advance(absl::Milliseconds(50));
+  EXPECT_EQ(store_.contents().at(kKeys.Leader()).mod_revision, fence);
+  EXPECT_THAT(KeysBelow("assignments/"), IsEmpty());
+  Settle();
+  EXPECT_EQ(KeysBelow("assignments/").size(), 2u);
+}
+
 TEST_F(EngineTest, ACommitWhoseAnswerWasLostIsNotRepeated) {
   PutMachine("m1");
   PutMachine("m2");

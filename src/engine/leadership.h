@@ -58,8 +58,8 @@ class Leadership {
   const std::function<std::string()> random_id_;
   absl::AnyInvocable<void(bool)> on_change_;
   absl::AnyInvocable<void()> on_voided_;
-  int64_t voided_revision_ =
-      0;  // what is committed under this one is void once on_voided_ is called
+  // What is committed under this one is void once on_voided_ is called.
+  int64_t voided_revision_ = 0;
   absl::AnyInvocable<void()> on_resigned_;
   ClusterViewPtr view_;
   store::LeaseId lease_ = 0;

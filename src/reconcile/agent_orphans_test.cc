@@ -159,5 +159,29 @@ TEST(AgentOrphans, ARebootHasNothingInstalledAndStartsWhatIsAssigned) {
   EXPECT_TRUE(machine.reports["b.service"].gone);
 }
 
+TEST(AgentOrphans, AUnitWhoseRemovalFleetdDidNotSurviveIsStartedWhereItIsWantedAgain) {
+  Machine machine = Running();
+  machine.stop_takes_forever = true;
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kGone, 2));
+  machine.Run();
+  machine.statuses["a.service"].active_state = "inactive";
+  machine.stop_takes_forever = false;
+  machine.log.clear();
+  machine.Begin();
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLaunched, 3)}});
+  machine.Run();
+  EXPECT_THAT(machine.log, Contains("start a.service"));
+}
+
+TEST(AgentOrphans, NothingIsToBeWokenForWhileTheAssignmentsAreUnknown) {
+  Machine machine = Running();
+  machine.install_status = absl::ResourceExhaustedError("no space left on device");
+  machine.agent.OnAssignment("b.service", Assigned(AssignmentState::kLaunched, 2, kOther));
+  machine.Run();
+  ASSERT_NE(machine.agent.NextWakeup(), absl::InfiniteFuture());
+  machine.agent.OnMembershipLost();
+  EXPECT_EQ(machine.agent.NextWakeup(), absl::InfiniteFuture());
+}
+
 }  // namespace
 }  // namespace fleet::reconcile
