@@ -1,5 +1,6 @@
 #include "sim/cluster.h"
 
+#include <limits>
 #include <utility>
 
 #include "fmt/core.h"
@@ -71,10 +72,17 @@ Cluster::~Cluster() {
   machines.clear();
 }
 
-void Cluster::Run(absl::Duration span) {
+void Cluster::Run(absl::Duration span) { RunWithin(span, std::numeric_limits<uint64_t>::max()); }
+
+bool Cluster::RunWithin(absl::Duration span, uint64_t steps) {
   const absl::Time end = queue.now() + span;
-  while (!queue.empty() && queue.next() <= end) queue.RunNext();
+  const uint64_t begin = queue.steps();
+  while (!queue.empty() && queue.next() <= end) {
+    if (queue.steps() - begin >= steps) return false;
+    queue.RunNext();
+  }
   queue.PassTo(end);
+  return true;
 }
 
 void Cluster::Trace(const std::string& line) {

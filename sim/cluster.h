@@ -35,6 +35,8 @@ class Cluster {
 
   // Lets that much time pass.
   void Run(absl::Duration span);
+  // The same, but false as soon as more than `steps` have been taken.
+  bool RunWithin(absl::Duration span, uint64_t steps);
 
   EventQueue queue;
   Random random;

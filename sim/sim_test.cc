@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ostream>
 #include <string>
 
 #include "base/mute.h"
@@ -11,6 +12,10 @@
 #include "sim/simulation.h"
 
 namespace fleet::sim {
+
+// What a failed test is called in its output.
+static void PrintTo(const Mutant& mutant, std::ostream* out) { *out << mutant.name; }
+
 namespace {
 
 class Simulation : public ::testing::Test {
@@ -44,6 +49,8 @@ struct Found {
   uint64_t seed;
   const char* what;
 };
+void PrintTo(const Found& found, std::ostream* out) { *out << "seed " << found.seed; }
+
 class FoundBySeed : public Simulation, public ::testing::WithParamInterface<Found> {};
 TEST_P(FoundBySeed, IsMended) {
   const RunResult result = RunOnce({.seed = GetParam().seed});

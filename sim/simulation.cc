@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "fmt/core.h"
 #include "sim/cluster.h"
@@ -17,6 +18,8 @@ constexpr absl::Duration kOwnTimes = absl::Seconds(15);
 // Longer than the engine's sweep.
 constexpr absl::Duration kQuiet = absl::Seconds(65);
 constexpr absl::Duration kBegin = absl::Seconds(2);
+// Far more than any cluster needs to come to rest; one that never does would take them without end.
+constexpr uint64_t kRestSteps = 200'000;
 
 Fault PickFault(Random& random) {
   int total = 0;
@@ -27,6 +30,28 @@ Fault PickFault(Random& random) {
     if (left < 0) return static_cast<Fault>(i);
   }
   return Fault::kKillFleetd;
+}
+
+// What is violated by now, and while nothing is broken any more.
+std::vector<Violation> ComeToRest(Cluster& cluster) {
+  const auto rests = [&](absl::Duration span) { return cluster.RunWithin(span, kRestSteps); };
+  const auto restless = [&] {
+    std::vector<Violation> violations = cluster.checker->violations();
+    violations.push_back({"L2", fmt::format("no rest within {} steps", kRestSteps)});
+    return violations;
+  };
+  if (!rests(2 * cluster.ttl + kRest + kOwnTimes + cluster.mass_loss_hold)) return restless();
+  cluster.checker->CheckConverged();
+  cluster.user->CheckPromises(*cluster.checker);
+  cluster.checker->BeginQuiet();
+  const uint64_t ranges = cluster.etcd->ranges();
+  if (!rests(kQuiet)) return restless();
+  std::vector<Violation> violations = cluster.checker->violations();
+  if (cluster.etcd->ranges() != ranges) {
+    violations.push_back(
+        {"C1", fmt::format("{} reads while nothing happened", cluster.etcd->ranges() - ranges)});
+  }
+  return violations;
 }
 
 }  // namespace
@@ -57,18 +82,7 @@ RunResult RunOnce(const RunOptions& options) {
     ++result.faults[static_cast<size_t>(fault)];
   }
   HealAll(cluster);
-  cluster.Run(2 * cluster.ttl + kRest + kOwnTimes + cluster.mass_loss_hold);
-  cluster.checker->CheckConverged();
-  cluster.user->CheckPromises(*cluster.checker);
-  cluster.checker->BeginQuiet();
-  const uint64_t ranges = cluster.etcd->ranges();
-  cluster.Run(kQuiet);
-  std::vector<Violation> violations = cluster.checker->violations();
-  if (cluster.etcd->ranges() != ranges) {
-    violations.push_back(
-        {"C1", fmt::format("{} reads while nothing happened", cluster.etcd->ranges() - ranges)});
-  }
-  result.violations = std::move(violations);
+  result.violations = ComeToRest(cluster);
   result.steps = cluster.queue.steps();
   result.seconds =
       absl::ToDoubleSeconds(cluster.queue.now() - absl::FromUnixSeconds(1'700'000'000));
