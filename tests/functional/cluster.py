@@ -255,6 +255,12 @@ class Cluster:
     def clean(self):
         """Destroys every unit; every machine has to be there."""
         self.wait_members(*self.machines)
-        self.ctl("destroy", "--timeout=30s", "*", status=None)
-        wait_for(lambda: not self.list("list-units") and not self.units(),
-                 lambda: f"units remain: {self.ctl('list-units', status=None).stdout}")
+        said = []
+
+        def is_clean():
+            """Asks again where a busy machine was just cut off from its registry."""
+            if self.units():
+                said.append(self.ctl("destroy", "--timeout=10s", "*", status=None).stderr)
+            return not self.list("list-units") and not self.units()
+        wait_for(is_clean, lambda: f"units remain: {self.ctl('list-units', status=None).stdout}\n"
+                                   f"{said}", seconds=60)

@@ -78,6 +78,8 @@ def damaged_registry(lab):
 test ! -e /root/sum || exit 0
 cp -a /var/lib/fleet /root/kept
 file={REGISTRY}
+ls -l /var/lib/fleet > /root/listed
+rm -f $file-wal # its pages would stand in for those of the file
 {how}
 sha256sum $file > /root/sum
 END
@@ -86,7 +88,7 @@ END
 
     yield damage
     lab.shell("m1", f"""
-        rm -r {drop_in} /root/sum {script}; systemctl daemon-reload
+        rm -r {drop_in} /root/sum /root/listed {script}; systemctl daemon-reload
         rm -rf /var/lib/fleet; mv /root/kept /var/lib/fleet""")
     lab.wait_members("m1")
 
@@ -105,7 +107,7 @@ def test_a_damaged_registry_is_told_and_not_written_to(lab, damaged, how):
     journal = damaged(how)
     said = ("the registry " + REGISTRY, "restore it from a backup", "move it away")
     wait_for(lambda: all(words in journal() for words in said),
-             lambda: f"the damage to be told:\n{journal()}")
+             lambda: f"the damage to be told:\n{lab.run('m1', 'cat', '/root/listed')}{journal()}")
     lab.run("m1", "sha256sum", "--check", "/root/sum")
     assert lab.show("m1", "runs.service") == before, "what runs does not depend on it"
 
