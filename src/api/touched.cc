@@ -39,6 +39,7 @@ void AddChange(TouchedSet& touched, const ClusterView& before, const ClusterView
       }
       break;
     case Record::kContent:  // written together with the unit that refers to it
+    case Record::kRollout:
     case Record::kLeader:
     case Record::kCluster:
       break;

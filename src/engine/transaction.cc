@@ -28,6 +28,8 @@ store::Compare ToCompare(const registry::Keys& keys, const Guard& guard) {
       return {Target::kModRevision, keys.Machine(guard.machine), guard.revision};
     case Guard::Kind::kAssignment:
       return {Target::kModRevision, keys.Assignment(guard.machine, guard.unit), guard.revision};
+    case Guard::Kind::kRollout:
+      return {Target::kModRevision, keys.Rollout(guard.unit), guard.revision};
     case Guard::Kind::kCluster:
       return {Target::kModRevision, keys.Cluster(guard.unit), guard.revision};
     case Guard::Kind::kContent:
@@ -45,6 +47,14 @@ store::Op ToOp(const registry::Keys& keys, const reconcile::Write& write) {
   }
   if (const auto* unit = std::get_if<reconcile::PutUnit>(&write)) {
     return store::Put{keys.Unit(unit->unit), registry::Encode(unit->record)};
+  }
+  if (const auto* removed = std::get_if<reconcile::DeleteUnit>(&write)) {
+    return store::Delete{{keys.Unit(removed->unit), ""}};
+  }
+  if (const auto* rollout = std::get_if<reconcile::PutRollout>(&write)) {
+    const std::string key = keys.Rollout(rollout->unit);
+    if (!rollout->record) return store::Delete{{key, ""}};
+    return store::Put{key, registry::Encode(*rollout->record)};
   }
   if (const auto* settings = std::get_if<reconcile::PutSettings>(&write)) {
     const std::string key = keys.Settings(settings->machine);

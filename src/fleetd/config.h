@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/budget.h"
 
 namespace fleet::fleetd {
 
@@ -20,13 +21,6 @@ inline constexpr absl::string_view kDefaultConfigPath = "/etc/fleet/fleet.conf";
 enum class Placement { kSpread, kPack };
 enum class Rebalance { kOff, kAuto };
 enum class Drift { kReport, kRestore };
-
-// "2" machines, or "25%" of them.
-struct Budget {
-  int64_t amount = 1;
-  bool percent = false;
-  bool operator==(const Budget&) const = default;
-};
 
 // An address of the API. The host is a literal IPv4 or IPv6 address (no brackets).
 struct ListenAddress {

@@ -286,16 +286,11 @@ Type<Budget> BudgetType() {
   return OneText<Budget>(
       "number or percent of machines, at least 1",
       [](const std::string& text) -> absl::StatusOr<Budget> {
-        absl::string_view number = text;
-        Budget budget;
-        budget.percent = absl::ConsumeSuffix(&number, "%");
-        if (!absl::SimpleAtoi(number, &budget.amount) || budget.amount < 1 ||
-            (budget.percent && budget.amount > 100)) {
-          return Refuse(text, "is neither a number of machines such as 2 nor a share such as 25%");
-        }
-        return budget;
+        auto budget = ParseBudget(text);
+        if (budget.ok()) return budget;
+        return Refuse(text, "is neither a number of machines such as 2 nor a share such as 25%");
       },
-      [](const Budget& budget) { return absl::StrCat(budget.amount, budget.percent ? "%" : ""); });
+      [](const Budget& budget) { return BudgetText(budget); });
 }
 
 Type<std::string> AddressOrHost() {

@@ -17,8 +17,7 @@ reconcile::EngineSettings EngineSettingsOf(const Config& config) {
   settings.isolation_stop_timeout = config.isolation_stop_timeout;
   settings.placement = config.placement == Placement::kPack ? scheduler::Placement::kPack
                                                             : scheduler::Placement::kSpread;
-  settings.disruption_budget = {.amount = config.disruption_budget.amount,
-                                .percent = config.disruption_budget.percent};
+  settings.disruption_budget = config.disruption_budget;
   settings.rebalances = config.rebalance == Rebalance::kAuto;
   return settings;
 }

@@ -40,6 +40,7 @@ bool MayFollow(const ClusterView& before, const ClusterView& after) {
          MayFollow(before.assignments, after.assignments, revision) &&
          MayFollow(before.machines, after.machines, revision) &&
          MayFollow(before.states, after.states, revision) &&
+         MayFollow(before.rollouts, after.rollouts, revision) &&
          MayFollow(before.leader, after.leader, revision) &&
          MayFollow(before.hold, after.hold, revision) &&
          MayFollow(before.cluster_id, after.cluster_id, revision) &&
@@ -53,6 +54,7 @@ void ClusterView::Freeze() {
   assignments.Freeze();
   machines.Freeze();
   states.Freeze();
+  rollouts.Freeze();
   unreadable.Freeze();
 }
 

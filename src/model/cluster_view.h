@@ -38,6 +38,7 @@ struct ClusterView {
   PersistentMap<UnitOnMachine, Stored<Assignment>> assignments;
   PersistentMap<std::string, Stored<MachineRecord>> machines;
   PersistentMap<UnitOnMachine, Stored<StateReport>> states;
+  PersistentMap<std::string, Stored<RolloutRecord>> rollouts;  // by template or unit
   std::optional<Stored<LeaderRecord>> leader;
   std::optional<Stored<HoldRecord>> hold;
   std::optional<Stored<ClusterIdRecord>> cluster_id;
@@ -76,6 +77,7 @@ struct Change {
     kAssignment,
     kMachine,
     kState,
+    kRollout,
     kLeader,
     kCluster
   };

@@ -22,6 +22,20 @@ std::optional<DesiredState> ParseDesiredState(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view ToString(RolloutState state) {
+  switch (state) {
+    case RolloutState::kRunning:
+      return "running";
+    case RolloutState::kPaused:
+      return "paused";
+    case RolloutState::kDone:
+      return "done";
+    case RolloutState::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
 std::string_view ToString(AssignmentState state) {
   switch (state) {
     case AssignmentState::kLoaded:

@@ -46,6 +46,10 @@ struct UnitRecord {
   std::string move_to;
   std::vector<std::string> features;   // that whoever acts on this record has to know; sorted
   std::vector<FailedPlace> failed_on;  // since it last ran for long enough; at most 10
+  // Of a template: instances 1 to this are kept. Absent: as many as there are.
+  std::optional<int64_t> replicas;
+  bool made_by_replicas = false;  // of an instance that was made because of it
+  std::string rollout;            // uid of the last rollout that has reached this unit
   std::string unknown;
 
   bool operator==(const UnitRecord&) const = default;
@@ -62,7 +66,18 @@ struct MachineSettings {
   std::vector<std::string> removed_metadata;  // sorted
   // The operator's word that the machine is gone for good; the engine acts on it and clears it.
   bool forgotten = false;
+  bool cordoned = false;  // it gets nothing new
+  // Its units are to move away, and nothing new comes; global units stop, too.
+  bool drained = false;
+  // FleetLock: the group in which it has asked for a slot, to reboot; empty if it has not.
+  std::string lock_group;
+  bool lock_granted = false;  // it has the slot, and is drained for it
   std::string unknown;
+
+  // Whether newcomers are kept away.
+  bool IsClosed() const { return cordoned || drained || lock_granted; }
+  // Whether what is there has to leave.
+  bool IsEmptied() const { return drained || lock_granted; }
 
   bool operator==(const MachineSettings&) const = default;
 };
@@ -99,6 +114,7 @@ struct MachineRecord {
   std::string systemd_user;                // whose systemd runs the units; empty: the machine's own
   int64_t ttl_millis = 0;                  // that its lease was granted; 0: not said
   std::vector<std::string> features;       // of records that it knows; sorted
+  std::string lock_id;  // under which its updater asks FleetLock, where that is not its own id
   std::string unknown;
 
   bool operator==(const MachineRecord&) const = default;
@@ -154,6 +170,34 @@ struct FeaturesRecord {
   std::string unknown;
 
   bool operator==(const FeaturesRecord&) const = default;
+};
+
+enum class RolloutState { kRunning, kPaused, kDone, kFailed };
+std::string_view ToString(RolloutState state);  // "running", "paused", "done", "failed"
+
+// A text that a template or unit has had.
+struct FormerContent {
+  std::string content_hash;
+  absl::Time since;
+  std::string how;  // "update", "undo", "roll-back"
+
+  bool operator==(const FormerContent&) const = default;
+};
+
+// rollouts/<name>: the last rolling update or restart of a template's instances, or of a unit.
+struct RolloutRecord {
+  std::string uid;  // random; units that it has reached have it in their records
+  RolloutState state = RolloutState::kRunning;
+  bool restarts = false;               // it restarts them; otherwise it brings them content_hash
+  std::string content_hash;            // the text it brings
+  std::string former_hash;             // the one before
+  std::string max_unavailable;         // a number or percent; empty: as the units say
+  bool rolls_back = false;             // when a unit fails; otherwise it pauses
+  std::string reason;                  // why it is paused or has failed
+  std::vector<FormerContent> history;  // the latest first, at most 10
+  std::string unknown;
+
+  bool operator==(const RolloutRecord&) const = default;
 };
 
 // One thing that happened, within events/<epoch>/<seq>.

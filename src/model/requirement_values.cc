@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "base/amount.h"
+#include "base/duration.h"
 #include "base/glob.h"
 #include "base/status.h"
 #include "fmt/format.h"
@@ -232,6 +233,18 @@ absl::StatusOr<int64_t> ReadBytes(const UnitOption& option) {
                         "(base 1024) like 512M or 1.5G");
   }
   return *bytes;
+}
+
+absl::StatusOr<Budget> ReadBudget(const UnitOption& option) {
+  auto budget = ParseBudget(option.value);
+  if (!budget.ok()) return InvalidValue(option, "write a number such as 2 or a share such as 25%");
+  return budget;
+}
+
+absl::StatusOr<absl::Duration> ReadDuration(const UnitOption& option) {
+  auto duration = ParseDuration(option.value);
+  if (!duration.ok()) return InvalidValue(option, "write a duration such as 10s or 1m30s");
+  return duration;
 }
 
 }  // namespace fleet

@@ -13,6 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/budget.h"
 #include "model/requirements.h"
 #include "model/unit_file.h"
 #include "model/unit_name.h"
@@ -45,5 +47,7 @@ absl::StatusOr<std::map<std::string, std::set<std::string>>> ReadMetadata(const 
 absl::StatusOr<int64_t> ReadInteger(const UnitOption& option, int64_t min, int64_t max);
 absl::StatusOr<int64_t> ReadMilliCores(const UnitOption& option);
 absl::StatusOr<int64_t> ReadBytes(const UnitOption& option);
+absl::StatusOr<Budget> ReadBudget(const UnitOption& option);
+absl::StatusOr<absl::Duration> ReadDuration(const UnitOption& option);
 
 }  // namespace fleet

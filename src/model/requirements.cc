@@ -28,12 +28,15 @@ enum class Key {
   kConflicts,
   kConflictsWithin,
   kGlobal,
+  kHealthyAfter,
   kMachineId,
   kMachineMetadata,
   kMachineOf,
+  kMaxUnavailable,
   kOnIsolation,
   kPriority,
   kReplaces,
+  kReplicas,
   kReschedule,
   kReserveCpu,
   kReserveMemory,
@@ -47,17 +50,20 @@ struct Spelling {
   bool current;  // false: of fleet before 0.8, read but never suggested
 };
 
-constexpr std::array<Spelling, 20> kSpellings = {{
+constexpr std::array<Spelling, 23> kSpellings = {{
     {"CollocateWithin", Key::kCollocateWithin, true},
     {"Conflicts", Key::kConflicts, true},
     {"ConflictsWithin", Key::kConflictsWithin, true},
     {"Global", Key::kGlobal, true},
+    {"HealthyAfter", Key::kHealthyAfter, true},
     {"MachineID", Key::kMachineId, true},
     {"MachineMetadata", Key::kMachineMetadata, true},
     {"MachineOf", Key::kMachineOf, true},
+    {"MaxUnavailable", Key::kMaxUnavailable, true},
     {"OnIsolation", Key::kOnIsolation, true},
     {"Priority", Key::kPriority, true},
     {"Replaces", Key::kReplaces, true},
+    {"Replicas", Key::kReplicas, true},
     {"Reschedule", Key::kReschedule, true},
     {"ReserveCPU", Key::kReserveCpu, true},
     {"ReserveMemory", Key::kReserveMemory, true},
@@ -174,6 +180,23 @@ absl::StatusOr<Requirements> With(Requirements requirements, Key key, const Unit
                        reset ? defaults.weight : ReadInteger(option, 1, kMaxWeight));
       break;
     }
+    case Key::kReplicas: {
+      requirements.replicas.reset();
+      if (!reset) {
+        ASSIGN_OR_RETURN(requirements.replicas, ReadInteger(option, 0, kMaxReplicas));
+      }
+      break;
+    }
+    case Key::kMaxUnavailable: {
+      ASSIGN_OR_RETURN(requirements.max_unavailable,
+                       reset ? defaults.max_unavailable : ReadBudget(option));
+      break;
+    }
+    case Key::kHealthyAfter: {
+      ASSIGN_OR_RETURN(requirements.healthy_after,
+                       reset ? defaults.healthy_after : ReadDuration(option));
+      break;
+    }
     case Key::kPriority: {
       constexpr auto kLimits = std::numeric_limits<int32_t>();
       ASSIGN_OR_RETURN(
@@ -198,6 +221,7 @@ absl::Status CheckTogether(const Requirements& requirements) {
     if (!requirements.collocate_within.empty()) return exclude("Global", "CollocateWithin");
     if (!requirements.spread_over.empty()) return exclude("Global", "SpreadOver");
     if (requirements.reschedules_on_failure) return exclude("Global", "Reschedule");
+    if (requirements.replicas) return exclude("Global", "Replicas");
   }
   if (!requirements.replaces.empty() && !requirements.conflicts.empty()) {
     return exclude("Replaces", "Conflicts");

@@ -423,17 +423,27 @@ TEST(CheckForSubmit, NamesTheNearestKey) {
   EXPECT_THAT(WhyRefused("Prio=1"), HasSubstr("did you mean \"Priority\"?"));
 }
 
-TEST(CheckForSubmit, RefusesKeysOfThePlanThatAreNotThereYet) {
-  for (const char* key : {"Replicas", "HealthyAfter", "MaxUnavailable"}) {
-    EXPECT_THAT(WhyRefused(std::string(key) + "=1"), HasSubstr("unknown key")) << key;
-  }
+TEST(Requirements, ReadWhatAnOperatorAsksOfATemplate) {
+  EXPECT_EQ(Read("").replicas, std::nullopt);
+  EXPECT_EQ(Read("Replicas=0").replicas, 0);
+  EXPECT_EQ(Read("Replicas=5").replicas, 5);
+  EXPECT_EQ(Read("Replicas=5\nReplicas=").replicas, std::nullopt);
+  EXPECT_EQ(Read("").max_unavailable, (Budget{1, false}));
+  EXPECT_EQ(Read("MaxUnavailable=20%").max_unavailable, (Budget{20, true}));
+  EXPECT_EQ(Read("").healthy_after, absl::Seconds(2));
+  EXPECT_EQ(Read("HealthyAfter=1m").healthy_after, absl::Minutes(1));
+  EXPECT_THAT(WhyInvalid("Replicas=-1"), HasSubstr("Replicas=-1"));
+  EXPECT_THAT(WhyInvalid("MaxUnavailable=0"), HasSubstr("a share such as 25%"));
+  EXPECT_THAT(WhyInvalid("HealthyAfter=soon"), HasSubstr("a duration such as 10s"));
+  EXPECT_THAT(WhyInvalid("Global=true\nReplicas=2"), HasSubstr("cannot be combined"));
 }
 
 TEST(CheckForSubmit, ListsTheKnownKeysWhenNoneIsNear) {
   EXPECT_THAT(WhyRefused("Foo=a"),
               HasSubstr("known keys are CollocateWithin, Conflicts, ConflictsWithin, Global, "
-                        "MachineID, MachineMetadata, MachineOf, OnIsolation, Priority, Replaces, "
-                        "Reschedule, ReserveCPU, ReserveMemory, SpreadOver, Weight."));
+                        "HealthyAfter, MachineID, MachineMetadata, MachineOf, MaxUnavailable, "
+                        "OnIsolation, Priority, Replaces, Replicas, Reschedule, ReserveCPU, "
+                        "ReserveMemory, SpreadOver, Weight."));
 }
 
 TEST(CheckForSubmit, LetsUnknownKeysPassWhenForcedButNothingElse) {

@@ -13,6 +13,11 @@ std::vector<ContentCollector::Unused> ContentCollector::Collect(const ClusterVie
   for (const auto& [place, assignment] : view.assignments) {
     used.insert(assignment.value.content_hash);
   }
+  for (const auto& [name, rollout] : view.rollouts) {
+    used.insert(rollout.value.content_hash);
+    used.insert(rollout.value.former_hash);
+    for (const FormerContent& former : rollout.value.history) used.insert(former.content_hash);
+  }
   for (const auto& [place, state] : view.states) used.insert(state.value.content_hash);
 
   std::vector<Unused> collected;

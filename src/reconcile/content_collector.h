@@ -25,7 +25,8 @@ class ContentCollector {
   // A text is kept this long after it was last referred to.
   static constexpr absl::Duration kKeep = absl::Minutes(10);
 
-  // Texts that no unit, assignment or machine has referred to for kKeep, as of the calls so far.
+  // Texts that no unit, assignment, rollout or machine has referred to for kKeep, as of the calls
+  // so far.
   std::vector<Unused> Collect(const ClusterView& view, absl::Time now);
 
  private:

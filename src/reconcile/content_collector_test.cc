@@ -50,6 +50,16 @@ TEST_F(ContentCollectorTest, ATextThatAMachineStillHasIsKept) {
   EXPECT_THAT(Collect(kKeep), IsEmpty());
 }
 
+TEST_F(ContentCollectorTest, ATextThatARolloutRemembersIsKept) {
+  cluster_.model.PutUnit("a.service", kText, DesiredState::kInactive);
+  const std::string hash = cluster_.model.records().units.Find("a.service")->value.content_hash;
+  cluster_.model.DestroyUnit("a.service");
+  cluster_.model.PutRollout("a.service",
+                            {.content_hash = "x", .history = {{hash, now_, "update"}}});
+  EXPECT_THAT(Collect(absl::ZeroDuration()), IsEmpty());
+  EXPECT_THAT(Collect(kKeep), IsEmpty());
+}
+
 TEST_F(ContentCollectorTest, ATextThatWasSubmittedAgainMeanwhileBeginsAnew) {
   cluster_.model.PutUnit("a.service", kText, DesiredState::kInactive);
   cluster_.model.DestroyUnit("a.service");

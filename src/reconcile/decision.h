@@ -23,6 +23,7 @@ struct Guard {
     kMachineRecord,  // its mod revision
     kAssignment,     // mod revision of assignments/<machine>/<unit>
     kContent,        // create revision of contents/<unit>
+    kRollout,        // mod revision of rollouts/<unit>
     kCluster,        // mod revision of cluster/<unit>
   };
   Kind kind = Kind::kUnit;
@@ -49,6 +50,16 @@ struct PutUnit {
   UnitRecord record;
   bool operator==(const PutUnit&) const = default;
 };
+struct DeleteUnit {
+  std::string unit;
+  bool operator==(const DeleteUnit&) const = default;
+};
+// nullopt: it is deleted.
+struct PutRollout {
+  std::string unit;
+  std::optional<RolloutRecord> record;
+  bool operator==(const PutRollout&) const = default;
+};
 // Settings that say nothing are deleted.
 struct PutSettings {
   std::string machine;
@@ -64,8 +75,8 @@ struct PutFeatures {
   FeaturesRecord record;
   bool operator==(const PutFeatures&) const = default;
 };
-using Write =
-    std::variant<PutAssignment, DeleteAssignment, PutUnit, PutSettings, PutHold, PutFeatures>;
+using Write = std::variant<PutAssignment, DeleteAssignment, PutUnit, DeleteUnit, PutRollout,
+                           PutSettings, PutHold, PutFeatures>;
 
 struct Decision {
   uint64_t id = 0;

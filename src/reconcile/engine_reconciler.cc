@@ -50,6 +50,7 @@ void EngineReconciler::ApplyOne(const Change& change) {
       MarkMachine(change.name);
       break;
     case Change::Record::kContent:  // put together with the units that refer to it
+    case Change::Record::kRollout:
     case Change::Record::kLeader:   // the engine's shell follows it
     case Change::Record::kCluster:  // looked at by each Decide()
       break;

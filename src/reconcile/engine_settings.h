@@ -2,21 +2,11 @@
 
 // What the configuration tells the engine's decisions.
 
-#include <cstddef>
-#include <cstdint>
-
 #include "absl/time/time.h"
+#include "base/budget.h"
 #include "scheduler/scheduler.h"
 
 namespace fleet::reconcile {
-
-// How many machines voluntary moves may empty at once: a number, or a part of those there are.
-struct DisruptionBudget {
-  int64_t amount = 1;
-  bool percent = false;
-  // At least one.
-  size_t Of(size_t machines) const;
-};
 
 struct EngineSettings {
   // A machine that this engine has never seen counts as lost only once this time has passed since
@@ -30,7 +20,7 @@ struct EngineSettings {
   // How long a machine may take to stop its units with OnIsolation=stop once its TTL has passed.
   absl::Duration isolation_stop_timeout = absl::Seconds(5);
   scheduler::Placement placement = scheduler::Placement::kSpread;
-  DisruptionBudget disruption_budget;
+  Budget disruption_budget;  // how many machines voluntary moves may empty at once
   // Whether running units are moved without being asked to, once a machine that has come (back) has
   // been there for `rebalance_after`.
   bool rebalances = false;

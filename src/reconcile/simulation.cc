@@ -149,6 +149,8 @@ bool SimulatedRegistry::Holds(const Guard& guard) const {
     case Guard::Kind::kAssignment:
       return mod(view_.assignments.Find(UnitOnMachine{guard.unit, guard.machine})) ==
              guard.revision;
+    case Guard::Kind::kRollout:
+      return mod(view_.rollouts.Find(guard.unit)) == guard.revision;
     case Guard::Kind::kCluster: {
       if (guard.unit == "hold") return mod(view_.hold ? &*view_.hold : nullptr) == guard.revision;
       return mod(view_.features ? &*view_.features : nullptr) == guard.revision;
@@ -178,6 +180,11 @@ int64_t SimulatedRegistry::Commit(const Decision& decision) {
     } else if (const auto* unit = std::get_if<reconcile::PutUnit>(&write)) {
       view_.units.Set(unit->unit, Store(unit->record, view_.units.Find(unit->unit)));
       Note(Change::Record::kUnit, unit->unit);
+    } else if (const auto* gone = std::get_if<reconcile::DeleteUnit>(&write)) {
+      view_.units.Erase(gone->unit);
+      Note(Change::Record::kUnit, gone->unit);
+    } else if (const auto* rollout = std::get_if<reconcile::PutRollout>(&write)) {
+      StoreRollout(rollout->unit, rollout->record);
     } else if (const auto* changed = std::get_if<reconcile::PutSettings>(&write)) {
       if (changed->settings == MachineSettings{}) {
         view_.settings.Erase(changed->machine);
@@ -200,6 +207,21 @@ int64_t SimulatedRegistry::Commit(const Decision& decision) {
 void SimulatedRegistry::PutHold(const HoldRecord& record) {
   ++revision_;
   StoreHold(record);
+}
+
+void SimulatedRegistry::PutRollout(const std::string& name, const RolloutRecord& record) {
+  ++revision_;
+  StoreRollout(name, record);
+}
+
+void SimulatedRegistry::StoreRollout(const std::string& name,
+                                     const std::optional<RolloutRecord>& record) {
+  if (record) {
+    view_.rollouts.Set(name, Store(*record, view_.rollouts.Find(name)));
+  } else {
+    view_.rollouts.Erase(name);
+  }
+  Note(Change::Record::kRollout, name);
 }
 
 void SimulatedRegistry::StoreHold(const std::optional<HoldRecord>& record) {

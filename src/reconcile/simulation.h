@@ -28,6 +28,7 @@ class SimulatedRegistry {
   void PutMachine(const std::string& id, MachineRecord record);
   void PutSettings(const std::string& id, MachineSettings settings);
   void PutHold(const HoldRecord& record);
+  void PutRollout(const std::string& name, const RolloutRecord& record);
   void LoseMachine(const std::string& id);  // with its states
   void PutState(const std::string& machine, const std::string& unit, StateReport report);
 
@@ -57,6 +58,7 @@ class SimulatedRegistry {
  private:
   bool Holds(const Guard& guard) const;
   void Answer(const UnitOnMachine& place);
+  void StoreRollout(const std::string& name, const std::optional<RolloutRecord>& record);
   void StoreHold(const std::optional<HoldRecord>& record);
   template <typename T>
   Stored<T> Store(T value, const Stored<T>* before) const;

@@ -64,6 +64,9 @@ std::string Encode(const UnitRecord& record) {
     added->set_revision(place.revision);
     added->set_count(place.count);
   }
+  if (record.replicas) message.set_replicas(*record.replicas);
+  message.set_made_by_replicas(record.made_by_replicas);
+  message.set_rollout(record.rollout);
   return Serialize(message, record.unknown);
 }
 
@@ -76,17 +79,21 @@ absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
   for (const auto& place : message.failed_on()) {
     failed_on.push_back({place.machine(), place.revision(), place.count()});
   }
-  return UnitRecord{.uid = message.uid(),
-                    .desired = static_cast<DesiredState>(message.desired()),
-                    .content_hash = message.content_hash(),
-                    .restarts = message.restarts(),
-                    .starts = message.starts(),
-                    .refusal = message.refusal(),
-                    .nominated_machine = message.nominated_machine(),
-                    .move_to = message.move_to(),
-                    .features = ToVector(message.features()),
-                    .failed_on = std::move(failed_on),
-                    .unknown = UnknownFields(message)};
+  return UnitRecord{
+      .uid = message.uid(),
+      .desired = static_cast<DesiredState>(message.desired()),
+      .content_hash = message.content_hash(),
+      .restarts = message.restarts(),
+      .starts = message.starts(),
+      .refusal = message.refusal(),
+      .nominated_machine = message.nominated_machine(),
+      .move_to = message.move_to(),
+      .features = ToVector(message.features()),
+      .failed_on = std::move(failed_on),
+      .replicas = message.has_replicas() ? std::optional(message.replicas()) : std::nullopt,
+      .made_by_replicas = message.made_by_replicas(),
+      .rollout = message.rollout(),
+      .unknown = UnknownFields(message)};
 }
 
 std::string Encode(const Content& record) {
@@ -107,6 +114,10 @@ std::string Encode(const MachineSettings& record) {
   message.mutable_set_metadata()->insert(record.set_metadata.begin(), record.set_metadata.end());
   for (const std::string& key : record.removed_metadata) message.add_removed_metadata(key);
   message.set_forgotten(record.forgotten);
+  message.set_cordoned(record.cordoned);
+  message.set_drained(record.drained);
+  message.set_lock_group(record.lock_group);
+  message.set_lock_granted(record.lock_granted);
   return Serialize(message, record.unknown);
 }
 
@@ -115,6 +126,10 @@ absl::StatusOr<MachineSettings> DecodeSettings(std::string_view bytes) {
   return MachineSettings{.set_metadata = ToMap(message.set_metadata()),
                          .removed_metadata = ToVector(message.removed_metadata()),
                          .forgotten = message.forgotten(),
+                         .cordoned = message.cordoned(),
+                         .drained = message.drained(),
+                         .lock_group = message.lock_group(),
+                         .lock_granted = message.lock_granted(),
                          .unknown = UnknownFields(message)};
 }
 
@@ -160,6 +175,7 @@ std::string Encode(const MachineRecord& record) {
   message.set_systemd_user(record.systemd_user);
   message.set_ttl_millis(record.ttl_millis);
   for (const std::string& feature : record.features) message.add_features(feature);
+  message.set_lock_id(record.lock_id);
   return Serialize(message, record.unknown);
 }
 
@@ -178,6 +194,7 @@ absl::StatusOr<MachineRecord> DecodeMachine(std::string_view bytes) {
                        .systemd_user = message.systemd_user(),
                        .ttl_millis = message.ttl_millis(),
                        .features = ToVector(message.features()),
+                       .lock_id = message.lock_id(),
                        .unknown = UnknownFields(message)};
 }
 
@@ -260,6 +277,47 @@ std::string Encode(const FeaturesRecord& record) {
 absl::StatusOr<FeaturesRecord> DecodeFeatures(std::string_view bytes) {
   ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Features>(bytes, "features"));
   return FeaturesRecord{.enabled = ToVector(message.enabled()), .unknown = UnknownFields(message)};
+}
+
+std::string Encode(const RolloutRecord& record) {
+  proto::Rollout message;
+  message.set_uid(record.uid);
+  message.set_state(static_cast<proto::RolloutState>(record.state));
+  message.set_restarts(record.restarts);
+  message.set_content_hash(record.content_hash);
+  message.set_former_hash(record.former_hash);
+  message.set_max_unavailable(record.max_unavailable);
+  message.set_rolls_back(record.rolls_back);
+  message.set_reason(record.reason);
+  for (const FormerContent& former : record.history) {
+    auto* added = message.add_history();
+    added->set_content_hash(former.content_hash);
+    added->set_since_unix_nanos(absl::ToUnixNanos(former.since));
+    added->set_how(former.how);
+  }
+  return Serialize(message, record.unknown);
+}
+
+absl::StatusOr<RolloutRecord> DecodeRollout(std::string_view bytes) {
+  ASSIGN_OR_RETURN(auto message, ParseMessage<proto::Rollout>(bytes, "rollout"));
+  if (!proto::RolloutState_IsValid(message.state())) {
+    return absl::DataLossError("the rollout's state is not one that this version knows");
+  }
+  std::vector<FormerContent> history;
+  for (const auto& former : message.history()) {
+    history.push_back(
+        {former.content_hash(), absl::FromUnixNanos(former.since_unix_nanos()), former.how()});
+  }
+  return RolloutRecord{.uid = message.uid(),
+                       .state = static_cast<RolloutState>(message.state()),
+                       .restarts = message.restarts(),
+                       .content_hash = message.content_hash(),
+                       .former_hash = message.former_hash(),
+                       .max_unavailable = message.max_unavailable(),
+                       .rolls_back = message.rolls_back(),
+                       .reason = message.reason(),
+                       .history = std::move(history),
+                       .unknown = UnknownFields(message)};
 }
 
 std::string Encode(const EventRecord& record) {

@@ -21,6 +21,7 @@ std::string Encode(const LeaderRecord& record);
 std::string Encode(const HoldRecord& record);
 std::string Encode(const ClusterIdRecord& record);
 std::string Encode(const FeaturesRecord& record);
+std::string Encode(const RolloutRecord& record);
 std::string Encode(const EventRecord& record);
 
 absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes);
@@ -34,6 +35,7 @@ absl::StatusOr<LeaderRecord> DecodeLeader(std::string_view bytes);
 absl::StatusOr<HoldRecord> DecodeHold(std::string_view bytes);
 absl::StatusOr<ClusterIdRecord> DecodeClusterId(std::string_view bytes);
 absl::StatusOr<FeaturesRecord> DecodeFeatures(std::string_view bytes);
+absl::StatusOr<RolloutRecord> DecodeRollout(std::string_view bytes);
 absl::StatusOr<EventRecord> DecodeEvent(std::string_view bytes);
 
 }  // namespace fleet::registry

@@ -17,7 +17,10 @@ TEST(Codec, EveryFieldOfAUnitSurvives) {
                           .nominated_machine = "m",
                           .move_to = "m2",
                           .features = {"reschedule"},
-                          .failed_on = {{"m3", 17, 2}, {"m4", 18, 1}}};
+                          .failed_on = {{"m3", 17, 2}, {"m4", 18, 1}},
+                          .replicas = 0,
+                          .made_by_replicas = true,
+                          .rollout = "r"};
   EXPECT_EQ(*DecodeUnit(Encode(record)), record);
 }
 
@@ -45,7 +48,8 @@ TEST(Codec, EveryFieldOfAMachineSurvives) {
                              .api_endpoints = {"http://10.0.0.1:49153"},
                              .systemd_user = "alice",
                              .ttl_millis = 12000,
-                             .features = {"isolation", "reschedule"}};
+                             .features = {"isolation", "reschedule"},
+                             .lock_id = "c0ffee"};
   EXPECT_EQ(*DecodeMachine(Encode(record)), record);
 }
 
@@ -65,8 +69,13 @@ TEST(Codec, EveryFieldOfAStateSurvives) {
 }
 
 TEST(Codec, SettingsLeadersRecordsOfTheClusterAndEventsSurvive) {
-  const MachineSettings settings{
-      .set_metadata = {{"a", "1"}}, .removed_metadata = {"b"}, .forgotten = true};
+  const MachineSettings settings{.set_metadata = {{"a", "1"}},
+                                 .removed_metadata = {"b"},
+                                 .forgotten = true,
+                                 .cordoned = true,
+                                 .drained = true,
+                                 .lock_group = "workers",
+                                 .lock_granted = true};
   EXPECT_EQ(*DecodeSettings(Encode(settings)), settings);
   const LeaderRecord leader{.machine = "m1", .epoch = "e"};
   EXPECT_EQ(*DecodeLeader(Encode(leader)), leader);
@@ -81,6 +90,19 @@ TEST(Codec, SettingsLeadersRecordsOfTheClusterAndEventsSurvive) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->time, event.time);
   EXPECT_EQ(read->entries, event.entries);
+}
+
+TEST(Codec, EveryFieldOfARolloutSurvives) {
+  const RolloutRecord record{.uid = "r",
+                             .state = RolloutState::kPaused,
+                             .restarts = true,
+                             .content_hash = "new",
+                             .former_hash = "old",
+                             .max_unavailable = "10%",
+                             .rolls_back = true,
+                             .reason = "web@3.service has failed",
+                             .history = {{"old", absl::FromUnixSeconds(9), "update"}}};
+  EXPECT_EQ(*DecodeRollout(Encode(record)), record);
 }
 
 TEST(Codec, TheTextOfAUnitFileIsKeptByteForByte) {

@@ -41,6 +41,9 @@ std::string Keys::Assignment(std::string_view machine, std::string_view unit) co
 std::string Keys::State(std::string_view machine, std::string_view unit) const {
   return fmt::format("{}states/{}/{}", prefix_, machine, unit);
 }
+std::string Keys::Rollout(std::string_view name) const {
+  return fmt::format("{}rollouts/{}", prefix_, name);
+}
 std::string Keys::Leader() const { return fmt::format("{}leader", prefix_); }
 std::string Keys::Cluster(std::string_view name) const {
   return fmt::format("{}cluster/{}", prefix_, name);
@@ -66,6 +69,7 @@ std::optional<Change> Keys::Parse(std::string_view key) const {
   if (*kind == "contents") return Change{Change::Record::kContent, std::string(rest), ""};
   if (*kind == "settings") return Change{Change::Record::kSettings, std::string(rest), ""};
   if (*kind == "machines") return Change{Change::Record::kMachine, std::string(rest), ""};
+  if (*kind == "rollouts") return Change{Change::Record::kRollout, std::string(rest), ""};
   if (*kind == "cluster") {
     if (rest != "hold" && rest != "id" && rest != "features") return std::nullopt;
     return Change{Change::Record::kCluster, std::string(rest), ""};

@@ -25,6 +25,7 @@ class Keys {
   std::string Machine(std::string_view machine) const;
   std::string Assignment(std::string_view machine, std::string_view unit) const;
   std::string State(std::string_view machine, std::string_view unit) const;
+  std::string Rollout(std::string_view name) const;
   std::string Leader() const;
   std::string Cluster(std::string_view name) const;  // "hold", "id", "features"
   std::string Event(std::string_view epoch, int64_t sequence) const;

@@ -81,6 +81,11 @@ absl::Status ViewBuilder::Store(const Change& change, const store::KeyValue& kv)
       view_.states.Set({change.name, change.machine}, WithRevisions(std::move(record), kv));
       break;
     }
+    case Change::Record::kRollout: {
+      ASSIGN_OR_RETURN(auto record, DecodeRollout(kv.value));
+      view_.rollouts.Set(change.name, WithRevisions(std::move(record), kv));
+      break;
+    }
     case Change::Record::kLeader: {
       ASSIGN_OR_RETURN(auto record, DecodeLeader(kv.value));
       view_.leader = WithRevisions(std::move(record), kv);
@@ -125,6 +130,9 @@ void ViewBuilder::Erase(const Change& change) {
       break;
     case Change::Record::kState:
       view_.states.Erase(UnitOnMachine{change.name, change.machine});
+      break;
+    case Change::Record::kRollout:
+      view_.rollouts.Erase(change.name);
       break;
     case Change::Record::kLeader:
       view_.leader.reset();
