@@ -32,4 +32,4 @@ install(FILES packaging/fleet.sysusers.conf DESTINATION lib/sysusers.d RENAME fl
 install(FILES README.md packaging/fleet.conf DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md"
   PATTERN performance EXCLUDE)
-install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY examples packaging/monitoring DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -65,6 +65,7 @@ void Engine::OnRegistryHealth(const absl::Status& health) {
 
 void Engine::OnLeadershipChange(bool leads) {
   may_decide_ = false;
+  if (options_.metrics != nullptr) options_.metrics->SetLeads(leads);
   if (sweep_ != 0) executor_->Cancel(std::exchange(sweep_, 0));
   if (leads) ReadEventKeys(events_.Range().key, {});
 }
@@ -161,7 +162,12 @@ void Engine::ScheduleTurn(absl::Duration delay) {
 
 void Engine::Turn() {
   if (!may_decide_ || !is_followed_) return;
-  Decisions decisions = reconciler_.Decide(executor_->Now());
+  const absl::Time begun = executor_->Now();
+  Decisions decisions = reconciler_.Decide(begun);
+  if (options_.metrics != nullptr) {
+    options_.metrics->OnPass(executor_->Now() - begun, reconciler_.units_in_flight(),
+                             reconciler_.units_waiting());
+  }
   if (std::exchange(sweeping_, false)) ReportFindings(decisions);
   for (Decisions& group :
        SplitIntoTransactions(keys_, std::move(decisions), EventLog::kOpsPerTxn)) {
@@ -198,11 +204,23 @@ void Engine::Commit(Decisions decisions) {
   store_->Commit(std::move(txn), [this, decisions = std::move(decisions),
                                   fence = leadership_.revision(), alive = std::weak_ptr(alive_)](
                                      const absl::StatusOr<store::TxnResult>& result) mutable {
+    if (alive.expired()) return;
+    Count(decisions, result);
     // What was decided under another fence is void, or forgotten and judged anew:
     // committed again it could place a unit twice (S1).
-    if (alive.expired() || !may_decide_ || leadership_.revision() != fence) return;
+    if (!may_decide_ || leadership_.revision() != fence) return;
     OnCommitted(std::move(decisions), result);
   });
+}
+
+void Engine::Count(const Decisions& decisions, const absl::StatusOr<store::TxnResult>& result) {
+  if (options_.metrics == nullptr) return;
+  if (result.ok()) {
+    options_.metrics->OnAnswered(decisions, result->succeeded ? "committed" : "conflict");
+  } else {
+    options_.metrics->OnAnswered(decisions,
+                                 CertainlyNotDone(result.status()) ? "failed" : "unknown");
+  }
 }
 
 void Engine::OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result) {

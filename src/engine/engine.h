@@ -13,6 +13,7 @@
 
 #include "base/executor.h"
 #include "base/ids.h"
+#include "engine/engine_metrics.h"
 #include "engine/event_log.h"
 #include "engine/leadership.h"
 #include "engine/transaction.h"
@@ -32,6 +33,7 @@ struct EngineOptions {
   size_t events_max = 10000;
   // For the epochs of its leads, and the cluster's id.
   std::function<std::string()> random_id = RandomId;
+  EngineMetrics* metrics = nullptr;  // null: nobody counts
 };
 
 class Engine {
@@ -70,6 +72,7 @@ class Engine {
   void Commit(Decisions decisions);
   void CommitInHalves(Decisions decisions);
   void OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result);
+  void Count(const Decisions& decisions, const absl::StatusOr<store::TxnResult>& result);
 
   store::Store* const store_;
   Executor* const executor_;

@@ -1,0 +1,25 @@
+#pragma once
+
+// What the API counts of its requests, for /metrics.
+
+#include <string_view>
+
+#include "api/http.h"
+#include "base/executor.h"
+#include "base/metrics.h"
+
+namespace fleet::api {
+
+struct RequestMetrics {
+  explicit RequestMetrics(metrics::Registry& registry);
+
+  // `respond`, counted when it is called. `route`: the pattern of the route, "" if there is none;
+  // it outlives the result. An event stream is answered when it begins.
+  Responder Metered(std::string_view method, std::string_view route, const Executor* executor,
+                    Responder respond);
+
+  metrics::Family<metrics::Counter>& requests;     // method, route, code
+  metrics::Family<metrics::Histogram>& durations;  // method, route
+};
+
+}  // namespace fleet::api
