@@ -1,10 +1,7 @@
 """Containers as units: the examples for podman and docker, on machines that have them."""
 import pytest
 from cluster import ROOT, wait_for
-
-# There is no registry within reach: the image is made of what the machine has.
-IMAGE = """d=$(mktemp -d) && mkdir $d/bin && cp /bin/busybox $d/bin && $d/bin/busybox --install $d/bin
-tar -C $d -c . | {engine} import - {image} && rm -r $d"""
+from images import make_busybox
 
 
 @pytest.mark.parametrize("engine, image", [
@@ -14,7 +11,7 @@ tar -C $d -c . | {engine} import - {image} && rm -r $d"""
 def test_a_container_runs_is_shown_fails_over_and_leaves_nothing(new_lab, engine, image):
     lab = new_lab(machines=2, containers=[engine])
     for machine in lab.machines:
-        lab.shell(machine, IMAGE.format(engine=engine, image=image))
+        make_busybox(lab, machine, engine, image)
     name = f"hello-{engine}.service"
     example = str(ROOT / "examples" / name)
 
