@@ -25,6 +25,10 @@ constexpr int kTailLines = 10;
 constexpr int kTextsPerTurn = 100;
 constexpr absl::Duration kJournalPause = absl::Milliseconds(100);
 
+absl::Status CutOff() {
+  return absl::UnavailableError("this machine is cut off from the registry");
+}
+
 }  // namespace
 
 Agent::Agent(AgentDeps deps, const registry::Keys& keys, std::string machine_id,
@@ -88,6 +92,7 @@ void Agent::OnJoined() {
   if (deps_.on_joined) deps_.on_joined(membership_.lease());
   isolation_.OnJoined(membership_.lease(), ttl_);
   ReadReported();
+  has_read_ = false;
   // Anew each time: only a complete read says what has to stop before anything starts (S1).
   reconciler_.OnMembershipLost();
   assignments_ = std::make_unique<registry::Follower>(
@@ -324,16 +329,16 @@ void Agent::Execute(reconcile::AgentAction action) {
 }
 
 void Agent::Start(const std::string& unit) {
-  host::JobCallback done =
-      [this, unit, alive = std::weak_ptr(alive_)](const absl::StatusOr<std::string>& result) {
-        if (alive.expired()) return;
-        reconciler_.OnStarted(unit, result);
-        SchedulePump();
-      };
+  const bool guarded = isolation_.Guards(unit);
+  host::JobCallback done = [this, unit, guarded, lapses = isolation_.lapses(),
+                            alive = std::weak_ptr(alive_)](absl::StatusOr<std::string> result) {
+    if (alive.expired()) return;
+    if (guarded && isolation_.lapses() != lapses) result = CutOff();
+    reconciler_.OnStarted(unit, result);
+    SchedulePump();
+  };
   if (isolation_.MayStart(unit)) return deps_.systemd->Start(unit, std::move(done));
-  deps_.executor->Post([done = std::move(done)]() mutable {
-    done(absl::UnavailableError("this machine is cut off from the registry"));
-  });
+  deps_.executor->Post([done = std::move(done)]() mutable { done(CutOff()); });
 }
 
 void Agent::Diagnose(const std::string& unit) {

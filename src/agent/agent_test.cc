@@ -19,7 +19,7 @@ namespace {
 
 const registry::Keys kKeys("/fleet/");
 
-// A systemd whose jobs succeed at once.
+// A systemd whose jobs succeed at once, unless starts are held.
 class FakeSystemd final : public host::Systemd {
  public:
   explicit FakeSystemd(Executor* executor) : executor_(executor) {}
@@ -27,6 +27,10 @@ class FakeSystemd final : public host::Systemd {
   void SetListener(Listener* listener) override { listener_ = listener; }
   void Start(const std::string& unit, host::JobCallback done) override {
     jobs_.push_back("start " + unit);
+    if (holds_starts) {
+      held_.push_back(std::move(done));
+      return;
+    }
     End(unit, "active", "running", std::move(done));
   }
   void Stop(const std::string& unit, host::JobCallback done) override {
@@ -49,6 +53,12 @@ class FakeSystemd final : public host::Systemd {
     done(std::string("success"));
   }
 
+  bool holds_starts = false;
+  // The conditions of those that are held did not hold.
+  void SkipHeld() {
+    for (host::JobCallback& done : std::exchange(held_, {})) done(std::string("done"));
+  }
+
   // "start a.service"
   const std::vector<std::string>& jobs() const { return jobs_; }
   void Change(const std::string& unit, const std::string& active, const std::string& sub) {
@@ -67,6 +77,7 @@ class FakeSystemd final : public host::Systemd {
   Executor* executor_;
   Listener* listener_ = nullptr;
   std::vector<std::string> jobs_;
+  std::vector<host::JobCallback> held_;
 };
 
 class FakeUnits final : public host::UnitDirectory {
@@ -89,6 +100,13 @@ class FakeJournal final : public host::Journal {
   std::string Tail(const std::string&, int) override { return ""; }
 };
 
+class FakeGuard final : public host::Guard {
+ public:
+  void Arm(host::GuardOrder /*order*/, host::Callback<std::set<std::string>> done) override {
+    done(std::set<std::string>());
+  }
+};
+
 class AgentTest : public ::testing::Test {
  protected:
   AgentTest() {
@@ -97,7 +115,8 @@ class AgentTest : public ::testing::Test {
                                                .systemd = &systemd_,
                                                .units = &units_,
                                                .journal = &journal_,
-                                               .contents = &contents_},
+                                               .contents = &contents_,
+                                               .guard = &guard_},
                                      kKeys, "m1", MachineRecord{.token = "t"});
     EXPECT_TRUE(agent_->Start().ok());
     store_.LeaseGrant(absl::Seconds(10),
@@ -105,9 +124,10 @@ class AgentTest : public ::testing::Test {
     executor_.Advance(absl::Seconds(1));
   }
 
-  void Assign(const std::string& unit, AssignmentState state, int64_t generation) {
+  void Assign(const std::string& unit, AssignmentState state, int64_t generation,
+              const std::string& fleet = "") {
     const auto file =
-        std::make_shared<const UnitFile>(*UnitFile::Parse("[Service]\nExecStart=x\n"));
+        std::make_shared<const UnitFile>(*UnitFile::Parse("[Service]\nExecStart=x\n" + fleet));
     store_.Set(kKeys.Content(file->hash()), registry::Encode(Content{file}));
     store_.Set(kKeys.Assignment("m1", unit),
                registry::Encode(Assignment{.uid = "u-" + unit,
@@ -126,6 +146,7 @@ class AgentTest : public ::testing::Test {
   FakeSystemd systemd_{&executor_};
   FakeUnits units_;
   FakeJournal journal_;
+  FakeGuard guard_;
   DiskContentCache contents_{::testing::TempDir() + "agent-test-contents"};
   std::unique_ptr<Agent> agent_;
 };
@@ -164,6 +185,29 @@ TEST_F(AgentTest, AnAssignmentThatCannotBeReadStopsNothingAlsoInACompleteRead) {
   executor_.Advance(absl::Seconds(5));
   EXPECT_EQ(ReportedState("a.service"), "active");
   EXPECT_THAT(systemd_.jobs(), ::testing::ElementsAre("start a.service"));
+}
+
+TEST_F(AgentTest, AStartThatTheGuardKeptFromHappeningIsAskedForAgain) {
+  systemd_.holds_starts = true;
+  Assign("a.service", AssignmentState::kLaunched, 1, "[X-Fleet]\nOnIsolation=stop\n");
+  executor_.Advance(absl::Seconds(1));
+  ASSERT_THAT(systemd_.jobs(), ::testing::ElementsAre("start a.service"));
+  for (int i = 0; i < 70; ++i) store_.FailNext(absl::UnavailableError("cut off"));
+  executor_.Advance(absl::Seconds(11));  // longer than the TTL
+  systemd_.SkipHeld();
+  systemd_.holds_starts = false;
+  executor_.Advance(absl::Seconds(10));
+  EXPECT_THAT(systemd_.jobs(), ::testing::ElementsAre("start a.service", "start a.service"));
+  EXPECT_EQ(ReportedState("a.service"), "active");
+}
+
+TEST_F(AgentTest, EachJoinReadsItsRecordItsStatesAndItsUnitsOnce) {
+  const int before = store_.ranges();
+  agent_->OnLeaseLost();
+  store_.LeaseGrant(absl::Seconds(10),
+                    [&](auto granted) { agent_->OnLease(granted->id, granted->ttl); });
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_EQ(store_.ranges() - before, 3);
 }
 
 TEST_F(AgentTest, AnEmptiedRegistryStopsNothingAndIsToldWhatRuns) {

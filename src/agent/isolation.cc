@@ -61,6 +61,10 @@ bool Isolation::MayStart(const std::string& unit) const {
   return !units_.contains(unit) || (armed_.contains(unit) && executor_->Now() < armed_deadline_);
 }
 
+uint64_t Isolation::lapses() const {
+  return earlier_lapses_ + (executor_->Now() < armed_deadline_ ? 0 : 1);
+}
+
 void Isolation::ConfirmAfter(absl::Duration delay) {
   if (confirm_timer_ != 0) executor_->Cancel(confirm_timer_);
   confirm_timer_ = executor_->PostAfter(delay, [this] {
@@ -126,6 +130,7 @@ void Isolation::OnArmed(const std::set<std::string>& units, absl::Time deadline,
     Tell({}, std::string(stopped.status().message()));
   } else {
     noted_ = *stopped;
+    earlier_lapses_ = lapses();
     armed_deadline_ = deadline;
     if (!stopped->empty()) {
       hooks_.on_stopped(*stopped);

@@ -8,6 +8,7 @@
 // The guard holds the deadline; this is how fleetd pushes it, once per keep-alive interval, and
 // only while there are such units (C1). Belongs to the machine loop, the store bound to it.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -45,6 +46,10 @@ class Isolation {
   // False for a unit of those set whose deadline has passed, whatever was told last: fleetd may
   // have been suspended since.
   bool MayStart(const std::string& unit) const;
+  bool Guards(const std::string& unit) const { return units_.contains(unit); }
+  // Grows whenever the deadline passes. A start that was asked for before may have come to nothing,
+  // which systemd calls a success: the guard keeps units from starting by a condition.
+  uint64_t lapses() const;
 
  private:
   void Confirm();
@@ -67,6 +72,7 @@ class Isolation {
   absl::Duration ttl_;
   absl::Time deadline_ = absl::InfinitePast();        // as confirmed
   absl::Time armed_deadline_ = absl::InfinitePast();  // as the guard holds it
+  uint64_t earlier_lapses_ = 0;                       // of deadlines that the guard held before
   std::set<std::string> armed_;
   std::set<std::string> noted_;
   bool confirming_ = false;

@@ -125,6 +125,21 @@ TEST_F(IsolationTest, AReadThatIsNotAnsweredMovesNothingAndNothingMayStartAfterw
   EXPECT_EQ(guard_.orders.back().deadline, deadline);
 }
 
+TEST_F(IsolationTest, EachDeadlineThatPassesIsCountedAlsoWhenItIsPushedTooLate) {
+  isolation_.SetUnits({"a.service"});
+  isolation_.OnJoined(lease_, kTtl);
+  executor_.RunUntilIdle();
+  const uint64_t before = isolation_.lapses();
+  executor_.Advance(kTtl * 3);
+  EXPECT_EQ(isolation_.lapses(), before) << "it was pushed in time";
+  for (int i = 0; i < 50; ++i) store_.FailNext(absl::UnavailableError("cut off"));
+  executor_.Advance(kTtl + absl::Milliseconds(1));
+  EXPECT_EQ(isolation_.lapses(), before + 1);
+  executor_.Advance(kTtl);
+  ASSERT_TRUE(isolation_.MayStart("a.service")) << "it is confirmed again";
+  EXPECT_EQ(isolation_.lapses(), before + 1);
+}
+
 TEST_F(IsolationTest, ARecordUnderAnotherLeaseOrBootConfirmsNothing) {
   isolation_.SetUnits({"a.service"});
   Put("boot", 0);
