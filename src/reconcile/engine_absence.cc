@@ -162,6 +162,8 @@ void EngineReconciler::ClearForgotten(std::vector<Decision>& decisions) {
                                         : "the operator has said that it is gone for good"});
     MachineSettings settings = view_->settings.Find(machine)->value;
     settings.forgotten = false;
+    settings.lock_group.clear();
+    settings.lock_granted = false;
     decision.writes.emplace_back(PutSettings{machine, std::move(settings)});
     Emit(std::move(decision), decisions);
   }
@@ -174,8 +176,8 @@ void EngineReconciler::SyncUnsteady() {
   const std::set<std::string> unsteady(found.begin(), found.end());
   if (unsteady == unsteady_) return;
   const std::set<std::string> before = std::exchange(unsteady_, unsteady);
-  for (const std::string& machine : before) occupancy_.SetClosed(*view_, machine, false);
-  for (const std::string& machine : unsteady_) occupancy_.SetClosed(*view_, machine, true);
+  for (const std::string& machine : before) Close(machine, false);
+  for (const std::string& machine : unsteady_) Close(machine, true);
   MarkAllDirty(waiting_);
   MarkAllDirty(occupancy_.globals());
 }

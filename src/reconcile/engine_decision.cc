@@ -22,6 +22,7 @@ void EngineReconciler::Emit(Decision decision, std::vector<Decision>& decisions)
   for (const std::string& unit : decision.units) in_flight_[unit].undecided.insert(decision.id);
   units_of_decision_.emplace(decision.id, decision.units);
   if (occupancy_.Anticipate(*view_, decision)) MarkAllDirty(waiting_);
+  NoteHandOvers(decision);
   decisions.push_back(std::move(decision));
 }
 
@@ -51,7 +52,7 @@ void EngineReconciler::GuardMachineRecord(Decision& decision, const std::string&
                       ModRevisionOf(view_->machines.Find(machine))});
 }
 
-// What made the machine eligible: its metadata, its capacity, that it is not leaving.
+// What made the machine eligible: its metadata, its capacity, that it takes newcomers.
 void EngineReconciler::GuardTarget(Decision& decision, const std::string& machine) const {
   GuardMachineRecord(decision, machine);
   AddGuard(decision,
@@ -67,6 +68,10 @@ void EngineReconciler::GuardAssignment(Decision& decision, const std::string& un
 void EngineReconciler::GuardContent(Decision& decision, const std::string& hash) const {
   AddGuard(decision,
            {Guard::Kind::kContent, hash, "", CreateRevisionOf(view_->contents.Find(hash))});
+}
+
+void EngineReconciler::GuardRollout(Decision& decision, const std::string& name) const {
+  AddGuard(decision, {Guard::Kind::kRollout, name, "", ModRevisionOf(view_->rollouts.Find(name))});
 }
 
 // The units it follows must still be where they were seen, and those machines in the same zone.

@@ -134,17 +134,17 @@ void EngineReconciler::ExplainPlaced(const Member& member, const Placed& live,
     explained.reason = fmt::format("it may not stay on {}: {}", live.machine, why);
     return;
   }
+  if (IsEmptied(live.machine)) return ExplainDrained(member, live, explained);
   explained.state = State::kPlaced;
   explained.reason = WhatFailureMeans(member, live);
   if (!explained.reason.empty()) return;
   const std::string& target = member.record->value.move_to;
   if (target.empty() || !RulesOutMove(member, live).empty()) {
     explained.reason = WhyHere(group, live.machine, explained.verdicts);
-  } else if (MayMoveNow(member, live.machine)) {
+  } else if (const std::string held = WhatHoldsMove({member}, live.machine); held.empty()) {
     explained.reason = fmt::format("a rebalance moves it to {}", target);
   } else {
-    explained.reason = fmt::format(
-        "a rebalance moves it to {} once others have moved (disruption budget)", target);
+    explained.reason = fmt::format("a rebalance moves it to {} {}", target, held);
   }
 }
 

@@ -3,7 +3,11 @@
 // Small facts about records that several of the engine's decisions ask for.
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/glob.h"
@@ -11,6 +15,9 @@
 #include "model/unit_name.h"
 
 namespace fleet::reconcile {
+
+// Under which a rollout's decisions stand: no unit has a name with a slash.
+inline constexpr std::string_view kRolloutPrefix = "rollouts/";
 
 inline AssignmentState StateFor(DesiredState desired) {
   return desired == DesiredState::kLaunched ? AssignmentState::kLaunched : AssignmentState::kLoaded;
@@ -57,6 +64,18 @@ inline bool IsTemplate(const std::string& unit) {
 inline std::string TemplateOf(const std::string& unit) {
   const auto name = UnitName::Parse(unit);
   return name.ok() && name->is_instance() ? name->TemplateName() : "";
+}
+
+// The number of an instance as replicas have them: decimal, no leading zero.
+inline std::optional<int64_t> NumberOf(const UnitName& name) {
+  const std::string_view text = name.instance();
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty() ||
+      text.front() < '1' || text.front() > '9') {
+    return std::nullopt;
+  }
+  return number;
 }
 
 }  // namespace fleet::reconcile

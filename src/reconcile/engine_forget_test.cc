@@ -18,6 +18,19 @@ void Forget(Cluster& cluster, const std::string& machine) {
   cluster.Settle();
 }
 
+TEST(ForgottenMachine, TheNextLeaderActsOnTheOperatorsWord) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("pinned.service", Text("MachineID=m1"));
+  cluster.Settle();
+  cluster.model.LoseMachine("m1");
+  cluster.model.PutSettings("m1", {.forgotten = true});
+  Simulation successor(&cluster.model, EngineSettings{});
+  ASSERT_TRUE(successor.Settle(100));
+  EXPECT_EQ(cluster.model.AssignmentOf("pinned.service", "m1"), nullptr);
+  EXPECT_TRUE(cluster.model.records().settings.empty());
+}
+
 TEST(ForgottenMachine, ItsUnitsHaveEndedAndItsTombstonesAreRemoved) {
   Cluster cluster;
   cluster.model.PutMachine("m1");

@@ -30,6 +30,13 @@ void EngineReconciler::JudgeGlobal(const Member& member, std::vector<Decision>& 
     GuardUnit(decision, unit);
     return decision;
   };
+  const auto adopt = [&](Decision& decision, const std::string& machine,
+                         const StateReport& report) {
+    auto& put = std::get<PutAssignment>(decision.writes.back());
+    put.assignment.generation = report.generation;
+    put.assignment.content_hash = report.content_hash;
+    decision.events = {{"adopted", unit, machine, "it runs there already"}};
+  };
   std::set<std::string> assigned;
   for (const Placed& placed : member.placed) {
     const Assignment& assignment = placed.stored->value;
@@ -50,6 +57,7 @@ void EngineReconciler::JudgeGlobal(const Member& member, std::vector<Decision>& 
       continue;
     }
     std::string why = MustLeave(member, placed);
+    if (why.empty() && EndsOnDrain(unit, placed.machine)) why = WhyEmptied(placed.machine);
     if (assignment.uid != record.uid) why = "it belongs to a unit destroyed before";
     if (why.empty()) {
       UpdateInPlace(member, placed, decisions);
@@ -70,12 +78,35 @@ void EngineReconciler::JudgeGlobal(const Member& member, std::vector<Decision>& 
     PutNewAssignment(decision, member, machine);
     const auto* report = view_->states.Find(UnitOnMachine{unit, machine});
     if (report != nullptr && report->value.uid == record.uid && !report->value.gone) {
-      auto& put = std::get<PutAssignment>(decision.writes.back());
-      put.assignment.generation = report->value.generation;
-      put.assignment.content_hash = report->value.content_hash;
-      decision.events = {{"adopted", unit, machine, "it runs there already"}};
+      adopt(decision, machine, report->value);
     }
     Emit(std::move(decision), decisions);
+  }
+  // What runs and is in no record any more: on a machine that is closed by now it stays, or is
+  // stopped by a drain like the others; elsewhere it may not run.
+  for (auto it = FirstOf(view_->states, unit); InUnit(it, view_->states, unit); ++it) {
+    const std::string& machine = it->first.machine;
+    const auto slot = occupancy_.scheduler().FindMachine(machine);
+    const auto* there = view_->machines.Find(machine);
+    if (there == nullptr || there->value.leaving || !slot || it->second.value.gone ||
+        assigned.contains(machine) || is_eligible(machine)) {
+      continue;
+    }
+    if (!occupancy_.scheduler().RulesOut(member.id, *slot, scheduler::As::kResident).empty()) {
+      Decision decision = Begin();
+      AddUnit(decision, unit);
+      GuardUnit(decision, unit);
+      GuardAssignment(decision, unit, machine);
+      StopOrphan(std::move(decision), it->first, it->second.value, "it may not run on this machine",
+                 decisions);
+    } else if (it->second.value.uid == record.uid) {
+      Decision decision = begin("adopted", machine, "");
+      GuardMachine(decision, machine);
+      GuardAssignment(decision, unit, machine);
+      PutNewAssignment(decision, member, machine);
+      adopt(decision, machine, it->second.value);
+      Emit(std::move(decision), decisions);
+    }
   }
 }
 

@@ -56,12 +56,15 @@ std::vector<std::string> EngineReconciler::DirtyOnesItFollows(const std::string&
 
 void EngineReconciler::JudgeOne(const std::string& unit, std::vector<Decision>& decisions) {
   if (in_flight_.contains(unit) || HasUnreadableRecord(*view_, unit)) return;
+  if (unit.starts_with(kRolloutPrefix)) return JudgeRollout(unit, decisions);
   ForgetWaiting(unit);
   held_back_.erase(unit);
   queued_movers_.erase(unit);
   if (!forgotten_.empty() && ForgetAssignments(unit, decisions)) return;
   const auto* record = view_->units.Find(unit);
   if (record != nullptr && !UnknownFeature(record->value.features).empty()) return;
+  if (JudgeReplica(unit, decisions)) return;
+  if (IsTemplate(unit)) JudgeReplicas(unit, decisions);
   if (record == nullptr || record->value.desired == DesiredState::kInactive || IsTemplate(unit)) {
     JudgeUnwanted(unit, record, decisions);
     return;
@@ -180,9 +183,17 @@ bool EngineReconciler::JudgeOrphans(const Member& member, const std::optional<Pl
       decision.events.push_back({"adopted", unit, machine, "it runs there already"});
       GuardUnit(decision, unit);
       GuardMachine(decision, machine);
+      // Of two copies of one generation, after a restore, the other one has a later one by now
+      // (S7).
+      int64_t generation = report.generation;
+      for (const Placed& placed : member.placed) {
+        if (placed.stored->value.generation > generation) {
+          generation = NextGeneration(placed.stored->value);
+        }
+      }
       decision.writes.emplace_back(PutAssignment{unit, machine,
                                                  Assignment{.uid = report.uid,
-                                                            .generation = report.generation,
+                                                            .generation = generation,
                                                             .content_hash = report.content_hash,
                                                             .state = StateFor(record.desired),
                                                             .restarts = record.restarts,
@@ -193,17 +204,24 @@ bool EngineReconciler::JudgeOrphans(const Member& member, const std::optional<Pl
     std::string why = "it may not run on this machine";
     if (!ours) why = "a unit of this name was created anew";
     if (live) why = "it is assigned to " + live->machine;
-    decision.events.push_back({"stopped", unit, machine, why});
-    decision.writes.emplace_back(
-        PutAssignment{unit, machine,
-                      Assignment{.uid = report.uid,
-                                 .generation = std::max(view_->revision, report.generation + 1),
-                                 .content_hash = report.content_hash,
-                                 .state = AssignmentState::kGone}});
-    Emit(std::move(decision), decisions);
+    StopOrphan(std::move(decision), it->first, report, why, decisions);
     return true;
   }
   return false;
+}
+
+// What a machine reports without having been assigned it gets a tombstone.
+void EngineReconciler::StopOrphan(Decision decision, const UnitOnMachine& place,
+                                  const StateReport& report, const std::string& why,
+                                  std::vector<Decision>& decisions) {
+  decision.events.push_back({"stopped", place.unit, place.machine, why});
+  decision.writes.emplace_back(
+      PutAssignment{place.unit, place.machine,
+                    Assignment{.uid = report.uid,
+                               .generation = std::max(view_->revision, report.generation + 1),
+                               .content_hash = report.content_hash,
+                               .state = AssignmentState::kGone}});
+  Emit(std::move(decision), decisions);
 }
 
 void EngineReconciler::JudgeAssigned(const Member& member, const Placed& live,
@@ -224,7 +242,8 @@ void EngineReconciler::JudgeAssigned(const Member& member, const Placed& live,
   const std::string why = MustLeave(member, live);
   if (!why.empty()) {
     MoveAway(member, live, why, decisions);
-  } else if (!JudgeFailure(member, live, decisions) && !JudgeMover(member, live, decisions)) {
+  } else if (!JudgeFailure(member, live, decisions) && !JudgeMover(member, live, decisions) &&
+             !JudgeDrained(member, live, decisions)) {
     UpdateInPlace(member, live, decisions);
   }
 }

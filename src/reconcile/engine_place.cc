@@ -278,9 +278,9 @@ std::optional<std::string> EngineReconciler::ChooseFor(const Group& group,
   auto machine = ChooseAmongOpen(group, avoid);
   if (!machine && !unsteady_.empty()) {
     // Better on one that comes and goes than nowhere.
-    for (const std::string& one : unsteady_) occupancy_.SetClosed(*view_, one, false);
+    for (const std::string& one : unsteady_) Close(one, false);
     machine = ChooseAmongOpen(group, avoid);
-    for (const std::string& one : unsteady_) occupancy_.SetClosed(*view_, one, true);
+    for (const std::string& one : unsteady_) Close(one, true);
   }
   if (!machine || group.size() > 1) return machine;
   const Member& member = group[0];

@@ -10,8 +10,13 @@
 #include <optional>
 #include <set>
 
+#include "base/budget.h"
 #include "base/glob.h"
 #include "fmt/core.h"
+#include "model/unit_status.h"
+#include "reconcile/engine_facts.h"
+#include "reconcile/planner.h"
+#include "reconcile/rollout.h"
 #include "reconcile/testing/cluster_model.h"
 
 namespace fleet::reconcile {
@@ -23,6 +28,7 @@ using testing::Text;
 const std::vector<std::string> kMachines = {"m1", "m2", "m3", "m4"};
 const std::vector<std::string> kUnits = {"a.service", "b.service",     "c.service",
                                          "d.service", "web@1.service", "web@2.service"};
+const char* const kTemplate = "web@.service";
 const std::vector<std::string> kTexts = {
     "",
     "MachineOf=a.service",
@@ -44,6 +50,7 @@ const std::vector<std::string> kTexts = {
     "Replaces=c.service d.service",
     "OnIsolation=stop",
     "OnIsolation=stop\nMachineOf=a.service",
+    "MaxUnavailable=2\nReserveCPU=1",
     "Reschedule=on-failure",
     "Reschedule=on-failure\nReserveCPU=1\nOnIsolation=stop",
     "Global=true",
@@ -73,7 +80,7 @@ class World {
   void Do() {
     const std::string& unit = *rc::gen::elementOf(kUnits);
     const std::string& machine = *rc::gen::elementOf(kMachines);
-    switch (*rc::gen::inRange(0, 20)) {
+    switch (*rc::gen::inRange(0, 27)) {
       case 0:
       case 1:
       case 2:
@@ -146,8 +153,30 @@ class World {
       case 16:
         if (model_.records().machines.Find(machine) != nullptr) break;
         Log("forget {}", machine);
-        model_.PutSettings(machine, {.forgotten = true});
+        ForgetMachine(machine);
         break;
+      case 17:
+      case 18:
+        Scale();
+        break;
+      case 19:
+      case 20:
+        Roll();
+        break;
+      case 21:
+      case 22:
+      case 23: {
+        const auto* known = model_.records().settings.Find(machine);
+        MachineSettings settings = known == nullptr ? MachineSettings{} : known->value;
+        settings.cordoned = *rc::gen::arbitrary<bool>();
+        settings.drained = *rc::gen::arbitrary<bool>();
+        settings.lock_group = *rc::gen::elementOf(std::vector<std::string>{"", "", "g"});
+        if (settings.lock_group.empty()) settings.lock_granted = false;
+        Log("{}: cordoned {} drained {} asks {}", machine, settings.cordoned, settings.drained,
+            settings.lock_group);
+        model_.PutSettings(machine, settings);
+        break;
+      }
       default:
         Settle();
     }
@@ -165,10 +194,12 @@ class World {
         RC_ASSERT(!event.reason.empty());
         RC_ASSERT(!may_only_refuse || event.kind == "refused");
       }
+      CheckVoluntary(decision);
       const int64_t revision = model_.Commit(decision);
       RC_ASSERT(revision != 0);  // the view was current
       engine_->engine.OnCommitted(decision.id, revision);
       CheckCommit(decision);
+      CheckRollout(decision);
     }
     return decisions.size();
   }
@@ -194,6 +225,7 @@ class World {
   }
 
   void CheckSettled() {
+    CheckReplicas();
     for (const auto& [place, stored] : model_.records().assignments) {
       if (stored.value.state != AssignmentState::kGone) CheckPlace(place);
     }
@@ -201,8 +233,19 @@ class World {
       const UnitRecord& record = stored.value;
       RC_ASSERT(record.nominated_machine.empty());
       RC_ASSERT(record.move_to.empty());
-      if (record.desired == DesiredState::kInactive || RequirementsOf(unit).global) continue;
+      if (record.desired == DesiredState::kInactive || IsTemplate(unit)) continue;
+      if (RequirementsOf(unit).global) continue;
       if (model_.MachinesOf(unit).empty()) RC_ASSERT(!record.refusal.empty());  // L3
+    }
+    // L4: what is still on a machine that is emptied cannot leave it.
+    for (const auto& [machine, stored] : model_.records().settings) {
+      const auto* record = model_.records().machines.Find(machine);
+      if (!stored.value.IsEmptied() || record == nullptr || record->value.leaving) continue;
+      for (const HeldUnit& held : ExplainDrain(model_.view(), kSettings, machine)) {
+        Log("{} holds {}: {}", held.unit, machine, held.reason);
+        RC_ASSERT(held.cannot_move);
+        RC_ASSERT(!held.reason.empty());
+      }
     }
     // Reasons may have changed with what was placed elsewhere meanwhile.
     engine_->engine.JudgeAll();
@@ -220,11 +263,148 @@ class World {
  private:
   absl::Time now() const { return engine_->now; }
 
+  // web@1.service and web@2.service are units like others, too.
+  void Scale() {
+    const UnitRecord* record = Template();
+    if (record == nullptr || *rc::gen::inRange(0, 8) == 0) {
+      Log("template {}", record == nullptr ? "made" : "destroyed");
+      if (record != nullptr) {
+        model_.DestroyUnit(kTemplate);
+      } else {
+        model_.PutUnit(kTemplate, Text("Replicas=2\nReserveCPU=0.5"), DesiredState::kInactive);
+      }
+      return;
+    }
+    UnitRecord scaled = *record;
+    scaled.replicas = *rc::gen::inRange(0, 5);
+    Log("scale {}", *scaled.replicas);
+    static_cast<SimulatedRegistry&>(model_).PutUnit(kTemplate, scaled);
+  }
+
+  void Roll() {
+    const UnitRecord* record = Template();
+    if (record == nullptr) return;
+    const auto* stored = model_.records().rollouts.Find(kTemplate);
+    const RolloutRecord* last = stored == nullptr ? nullptr : &stored->value;
+    const std::string before = record->content_hash;
+    const std::string uid = fmt::format("rollout {}", ++rollouts_);
+    RolloutRecord rollout;
+    if (last != nullptr && last->state == RolloutState::kPaused && *rc::gen::arbitrary<bool>()) {
+      rollout = *last;
+      rollout.state = RolloutState::kRunning;
+    } else if (*rc::gen::inRange(0, 4) == 0) {
+      rollout = RestartOf(last, uid, before);
+    } else {
+      model_.PutUnit(kTemplate,
+                     Text(fmt::format("Replicas=2\nReserveCPU=0.{}", *rc::gen::inRange(1, 9))),
+                     DesiredState::kInactive);
+      rollout = RolloutOf(last, uid, model_.Unit(kTemplate).content_hash, before, now(), "update");
+      rollout.rolls_back = *rc::gen::arbitrary<bool>();
+    }
+    rollout.max_unavailable = fmt::format("{}", *rc::gen::inRange(1, 3));
+    Log("rollout {} of {}", rollout.uid, rollout.restarts ? "restarts" : "a text");
+    model_.PutRollout(kTemplate, rollout);
+  }
+
+  const UnitRecord* Template() const {
+    const auto* stored = model_.records().units.Find(kTemplate);
+    return stored == nullptr ? nullptr : &stored->value;
+  }
+
+  // L1: the instances are those that are asked for. L4: a rollout says what holds it.
+  void CheckReplicas() {
+    const UnitRecord* record = Template();
+    const auto replicas =
+        record == nullptr ? std::optional<int64_t>(0)
+        : record->replicas
+            ? record->replicas
+            : (*ReadRequirements(model_.records(), kTemplate, record->content_hash))->replicas;
+    for (int64_t number = 1; number <= 5; ++number) {
+      const auto* unit = model_.records().units.Find(fmt::format("web@{}.service", number));
+      const bool was_made = unit != nullptr && unit->value.made_by_replicas;
+      const bool is_there = unit != nullptr;
+      if (number <= *replicas) RC_ASSERT(is_there);
+      if (number > *replicas) RC_ASSERT(!was_made);
+    }
+    const auto* rollout = model_.records().rollouts.Find(kTemplate);
+    if (rollout == nullptr) return;
+    RC_ASSERT(record != nullptr);  // C3
+    if (rollout->value.state != RolloutState::kRunning) return;
+    RC_ASSERT(!ProgressOf(model_.records(), kTemplate, rollout->value).not_started.empty());
+  }
+
+  // S6: what a rollout brings is down in no more units than it may.
+  void CheckRollout(const Decision& decision) {
+    const auto* rollout = model_.records().rollouts.Find(kTemplate);
+    const bool brings =
+        std::any_of(decision.events.begin(), decision.events.end(),
+                    [](const EventEntry& event) { return event.kind == "rolling"; });
+    if (!brings || rollout == nullptr) return;
+    int64_t down = 0;
+    for (const std::string& unit : InstancesIn(model_.records(), kTemplate)) {
+      const UnitRecord& record = model_.Unit(unit);
+      // Made or moved just now, by somebody else; or with a text of its own by now.
+      if (model_.MachinesOf(unit).empty()) continue;
+      if (ShareIn(rollout->value, record) == RolloutShare::kNone) continue;
+      if (record.rollout == rollout->value.uid && record.desired == DesiredState::kLaunched &&
+          StatusOf(model_.records(), *UnitName::Parse(unit)).progress != Progress::kReached) {
+        ++down;
+      }
+    }
+    RC_ASSERT(down <= ParseBudget(rollout->value.max_unavailable)->amount);
+  }
+
   void NewLeader() {
     const absl::Time at = engine_ == nullptr ? absl::UnixEpoch() : now();
     engine_ = std::make_unique<Simulation>(&model_, kSettings);
     engine_->now = at;
     engine_->engine.BeginLeading(at);
+  }
+
+  void ForgetMachine(const std::string& machine) {
+    const auto* known = model_.records().settings.Find(machine);
+    MachineSettings settings = known == nullptr ? MachineSettings{} : known->value;
+    settings.forgotten = true;
+    model_.PutSettings(machine, settings);
+  }
+
+  // S6, before the commit: nothing new on a closed machine, at most one machine is emptied by
+  // voluntary moves at once, and FleetLock grants one slot.
+  void CheckVoluntary(const Decision& decision) {
+    const auto& records = model_.records();
+    std::erase_if(voluntary_, [&](const auto& move) {
+      const auto* stored = records.assignments.Find(UnitOnMachine{move.first, move.second});
+      return stored == nullptr || stored->value.state != AssignmentState::kGone ||
+             stored->value.next_machine.empty() || records.machines.Find(move.second) == nullptr;
+    });
+    for (const Write& write : decision.writes) {
+      if (const auto* put = std::get_if<PutSettings>(&write); put != nullptr) {
+        for (const auto& [machine, stored] : records.settings) {
+          const bool is_another = stored.value.lock_granted && machine != put->machine;
+          RC_ASSERT(!(put->settings.lock_granted && is_another));
+        }
+      }
+      const auto* put = std::get_if<PutAssignment>(&write);
+      if (put == nullptr) continue;
+      const UnitOnMachine place{put->unit, put->machine};
+      if (put->assignment.state != AssignmentState::kGone) {
+        const auto* settings = records.settings.Find(put->machine);
+        const auto* before = records.assignments.Find(place);
+        const bool was_there =
+            (before != nullptr && before->value.state != AssignmentState::kGone) ||
+            records.states.Find(place) != nullptr;
+        const bool is_open = settings == nullptr || !settings->value.IsClosed();
+        RC_ASSERT((is_open || was_there));
+        continue;
+      }
+      const std::string& why = decision.events[0].reason;
+      if (why.ends_with("is drained") || why.ends_with("(FleetLock)") || why == "rebalance") {
+        if (!put->assignment.next_machine.empty()) voluntary_[put->unit] = put->machine;
+      }
+    }
+    std::set<std::string> sources;
+    for (const auto& [unit, machine] : voluntary_) sources.insert(machine);
+    RC_ASSERT(sources.size() <= 1u);
   }
 
   void Fail(const std::string& unit) {
@@ -241,8 +421,10 @@ class World {
                    .settled = true});
   }
 
-  // S1 of units with OnIsolation=stop: where they may be running, they have stopped.
+  // S1 of units with OnIsolation=stop: where they may be running, they have stopped. One that has
+  // become global is to run on each machine.
   void CheckIsolation(const std::string& unit, const std::string& machine) {
+    if (RequirementsOf(unit).global) return;  // by now, another unit of that name
     for (auto it = FirstOf(model_.records().assignments, unit);
          InUnit(it, model_.records().assignments, unit); ++it) {
       const std::string& other = it->first.machine;
@@ -271,15 +453,19 @@ class World {
 
   void CheckCommit(const Decision& decision) {
     std::map<std::string, std::set<std::string>> touched;
+    // What is restarted where it is may stay there.
+    const bool restarts = std::any_of(decision.events.begin(), decision.events.end(),
+                                      [](const auto& e) { return e.reason == "a restart"; });
     for (const Write& write : decision.writes) {
       if (const auto* put = std::get_if<PutAssignment>(&write)) {
         RC_ASSERT(touched[put->unit].insert(put->machine).second);
         if (put->assignment.state == AssignmentState::kGone) continue;
         if (!RequirementsOf(put->unit).global) {  // S1
           RC_ASSERT(model_.MachinesOf(put->unit) == std::vector<std::string>{put->machine});
+          // A text that is changed where the unit is starts it nowhere else.
+          if (decision.events[0].kind != "updated") CheckIsolation(put->unit, put->machine);
         }
-        CheckIsolation(put->unit, put->machine);
-        CheckPlace({put->unit, put->machine});
+        if (!restarts) CheckPlace({put->unit, put->machine});
       } else if (const auto* removed = std::get_if<DeleteAssignment>(&write)) {
         RC_ASSERT(touched[removed->unit].insert(removed->machine).second);
       }
@@ -362,8 +548,10 @@ class World {
 
   ClusterModel model_;
   std::unique_ptr<Simulation> engine_;
+  std::map<std::string, std::string> voluntary_;  // moves under way: off which machine
   std::map<std::string, absl::Time> lost_at_;
   std::map<std::string, int64_t> capacity_;
+  int rollouts_ = 0;
 };
 
 RC_GTEST_PROP(EngineProperties, KeepTheConstraintsAndComeToRest, ()) {

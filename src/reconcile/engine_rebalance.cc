@@ -1,7 +1,6 @@
 // Moves that nobody needs, for the sake of balance: a unit's `move_to` names the machine that it is
-// to go to, and the engine carries that out within the disruption budget. What is under way follows
-// from the records: a tombstone whose target is the unit's `move_to`. See engine_reconciler.h for
-// the whole.
+// to go to, and the engine carries that out within the disruption budget (engine_drain.cc). See
+// engine_reconciler.h for the whole.
 
 #include <algorithm>
 #include <limits>
@@ -19,51 +18,15 @@ namespace {
 // So many moves have to be worth while before running units are moved without being asked to.
 constexpr size_t kClearGain = 2;
 
-void Count(std::map<std::string, size_t>& counts, const std::string& key, bool more) {
-  if (key.empty()) return;
-  if (more) {
-    ++counts[key];
-  } else if (const auto it = counts.find(key); it != counts.end() && --it->second == 0) {
-    counts.erase(it);
-  }
-}
-
 }  // namespace
 
-// Takes in what the view says about the unit's move.
 void EngineReconciler::SyncMover(const std::string& unit) {
   const auto* record = view_->units.Find(unit);
   if (record == nullptr || record->value.move_to.empty()) {
-    if (movers_.erase(unit) > 0) NoteUnderWay(unit, "");
-    return;
+    movers_.erase(unit);
+  } else {
+    movers_.insert(unit);
   }
-  movers_.insert(unit);
-  std::string from;
-  for (const Placed& placed : AssignmentsOf(unit)) {
-    const Assignment& assignment = placed.stored->value;
-    if (assignment.state == AssignmentState::kGone &&
-        assignment.next_machine == record->value.move_to) {
-      from = placed.machine;
-    }
-  }
-  NoteUnderWay(unit, from);
-}
-
-// It is moving off `from`; empty: it is not moving.
-void EngineReconciler::NoteUnderWay(const std::string& unit, const std::string& from) {
-  const auto it = under_way_.find(unit);
-  if (it == under_way_.end() ? from.empty() : it->second == from) return;
-  const std::string template_name = TemplateOf(unit);
-  if (it != under_way_.end()) {
-    Count(sources_, it->second, /*more=*/false);
-    Count(moving_templates_, template_name, /*more=*/false);
-    under_way_.erase(it);
-    MarkAllDirty(queued_movers_);
-  }
-  if (from.empty()) return;
-  under_way_.emplace(unit, from);
-  Count(sources_, from, /*more=*/true);
-  Count(moving_templates_, template_name, /*more=*/true);
 }
 
 // A placed unit with a `move_to`. True if something is decided about it.
@@ -81,14 +44,13 @@ bool EngineReconciler::JudgeMover(const Member& member, const Placed& live,
     Emit(std::move(decision), decisions);
     return true;
   }
-  if (!MayMoveNow(member, live.machine)) {
+  if (!WhatHoldsMove({member}, live.machine).empty()) {
     queued_movers_.insert(member.unit);
     return false;
   }
   decision.events.push_back({"moving", member.unit, live.machine, "rebalance"});
   PutTombstone(decision, member.unit, live, target);
   GuardTarget(decision, target);
-  NoteUnderWay(member.unit, live.machine);
   Emit(std::move(decision), decisions);
   return true;
 }
@@ -106,19 +68,13 @@ std::string EngineReconciler::RulesOutMove(const Member& member, const Placed& l
   return fmt::format("machine {} is ruled out by now: {}", target, why);
 }
 
-bool EngineReconciler::MayMoveNow(const Member& member, const std::string& from) const {
-  if (moving_templates_.contains(TemplateOf(member.unit))) return false;
-  return sources_.contains(from) ||
-         sources_.size() < settings_.disruption_budget.Of(view_->machines.size());
-}
-
 // Once a machine has come and all has been quiet for long enough. A difference of one move is no
 // reason: it would come and go with single units.
 void EngineReconciler::BeginRebalance(std::vector<Decision>& decisions) {
   if (std::exchange(machines_changed_, false)) quiet_since_ = now_;
   if (std::exchange(machine_came_, false)) rebalance_is_due_ = true;
   if (!rebalance_is_due_ || now_ < quiet_since_ + settings_.rebalance_after ||
-      !in_flight_.empty() || !movers_.empty()) {
+      !in_flight_.empty() || !movers_.empty() || !under_way_.empty()) {
     return;
   }
   rebalance_is_due_ = false;
@@ -149,9 +105,12 @@ std::vector<RebalanceMove> EngineReconciler::FindMoves(size_t max_moves) {
     if (!member) continue;
     const auto live = LiveOf(*member);
     if (live && !RulesOutMove(*member, *live).empty()) continue;
-    if (!live && !under_way_.contains(unit)) continue;
-    before.emplace_back(member->id,
-                        occupancy_.PretendOnlyOn(member->id, member->record->value.move_to));
+    const std::string& target = member->record->value.move_to;
+    const bool is_under_way = std::any_of(
+        member->placed.begin(), member->placed.end(),
+        [&](const Placed& placed) { return placed.stored->value.next_machine == target; });
+    if (!live && !is_under_way) continue;
+    before.emplace_back(member->id, occupancy_.PretendOnlyOn(member->id, target));
   }
   auto& scheduler = occupancy_.scheduler();
   const auto found = scheduler.Rebalance(
@@ -182,7 +141,7 @@ bool EngineReconciler::MayBeRebalanced(const std::string& unit) {
   const auto live = LiveOf(*member);
   if (!live || live->stored->value.content_hash != record.content_hash) return false;
   const auto* machine = view_->machines.Find(live->machine);
-  if (machine == nullptr || machine->value.leaving) return false;
+  if (machine == nullptr || machine->value.leaving || IsEmptied(live->machine)) return false;
   const auto* report = view_->states.Find(UnitOnMachine{unit, live->machine});
   return report != nullptr && report->value.uid == record.uid &&
          report->value.generation == live->stored->value.generation && report->value.settled &&

@@ -1,6 +1,7 @@
 #include "reconcile/engine_reconciler.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace fleet::reconcile {
 
@@ -17,6 +18,7 @@ void EngineReconciler::Apply(const ViewChange& change) {
     ForgetInFlight();
     other_history_ = true;
   }
+  instances_of_.clear();
   LandInFlight();
   if (change.reset) {
     // Units that are gone from the view have to be noticed too.
@@ -31,10 +33,18 @@ void EngineReconciler::Apply(const ViewChange& change) {
 }
 
 void EngineReconciler::ApplyReset() {
+  // Settings of machines that are away count, too.
+  askers_.clear();
+  forgotten_.clear();
+  for (const auto& [machine, settings] : view_->settings) {
+    SyncForgotten(machine);
+    SyncAsker(machine);
+  }
   for (const auto& [machine, record] : view_->machines) SyncMachine(machine);
   for (const auto& [unit, record] : view_->units) MarkUnit(unit);
   for (const auto& [place, assignment] : view_->assignments) MarkUnit(place.unit);
   for (const auto& [place, state] : view_->states) MarkUnit(place.unit);
+  for (const auto& [name, rollout] : view_->rollouts) MarkRolloutOf(name);
 }
 
 void EngineReconciler::ApplyOne(const Change& change) {
@@ -49,8 +59,10 @@ void EngineReconciler::ApplyOne(const Change& change) {
       // The machine of a settings record has the same name.
       MarkMachine(change.name);
       break;
-    case Change::Record::kContent:  // put together with the units that refer to it
     case Change::Record::kRollout:
+      MarkRolloutOf(change.name);
+      break;
+    case Change::Record::kContent:  // put together with the units that refer to it
     case Change::Record::kLeader:   // the engine's shell follows it
     case Change::Record::kCluster:  // looked at by each Decide()
       break;
@@ -63,7 +75,10 @@ void EngineReconciler::SyncMachine(const std::string& machine) {
   if (absences_.Note(machine, record == nullptr ? nullptr : &record->value)) {
     presence_changed_ = true;
   }
-  const bool is_open = record != nullptr && !record->value.leaving;
+  SyncAsker(machine);
+  const auto* settings = view_->settings.Find(machine);
+  const bool is_open = record != nullptr && !record->value.leaving &&
+                       (settings == nullptr || !settings->value.IsClosed());
   if (is_open != open_machines_.contains(machine)) {
     machines_changed_ = true;
     machine_came_ = machine_came_ || is_open;
@@ -89,6 +104,7 @@ void EngineReconciler::MarkMachine(const std::string& machine) {
 
 void EngineReconciler::MarkUnit(const std::string& unit) {
   MarkDirty(unit);
+  MarkRolloutOf(unit);
   if (!in_flight_.contains(unit)) SyncUnit(unit);
 }
 
@@ -104,6 +120,7 @@ void EngineReconciler::SyncUnit(const std::string& unit) {
     }
   }
   SyncMover(unit);
+  SyncUnderWay(unit);
   MarkAllDirty(occupancy_.FollowersOf(unit));
   MarkAllDirty(held_back_);
 }
@@ -167,6 +184,7 @@ void EngineReconciler::Land(const std::string& unit) {
   in_flight_.erase(it);
   MarkUnit(unit);
   MarkThoseThatCouldPushOut(unit);
+  EndGrant(unit);
 }
 
 void EngineReconciler::OnCommitted(uint64_t decision, int64_t revision) {
@@ -197,13 +215,17 @@ void EngineReconciler::ForgetInFlight() {
   units_of_decision_.clear();
   landing_.clear();
   const auto forgotten = std::exchange(in_flight_, {});
-  for (const auto& [unit, in_flight] : forgotten) MarkUnit(unit);
+  for (const auto& [unit, in_flight] : forgotten) {
+    MarkUnit(unit);
+    EndGrant(unit);
+  }
 }
 
 void EngineReconciler::BeginLeading(absl::Time now) {
   ForgetInFlight();
   absences_.BeginLeading(now, AbsentOnesWithUnits());
   mass_loss_.Reset();
+  started_.clear();
   presence_changed_ = true;
   JudgeAll();
   // Whoever led before has seen these machines come.
@@ -231,6 +253,10 @@ std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
   SyncUnsteady();
   std::vector<Decision> decisions;
   JudgeMassLoss(decisions);
+  // Nothing comes to these machines any more; but they are told last, since what is decided about
+  // them otherwise is guarded by the settings that this changes.
+  std::vector<Decision> grants;
+  if (!askers_.empty()) GrantSlots(grants);
   deciding_ = true;
   for (const std::string& unit : dirty_) queue_.emplace(~occupancy_.PriorityOf(unit), unit);
   while (!queue_.empty()) {
@@ -239,6 +265,7 @@ std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
   }
   deciding_ = false;
   if (!forgotten_.empty()) ClearForgotten(decisions);
+  std::move(grants.begin(), grants.end(), std::back_inserter(decisions));
   if (settings_.rebalances) BeginRebalance(decisions);
   return decisions;
 }

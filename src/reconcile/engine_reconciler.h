@@ -20,6 +20,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "model/cluster_view.h"
+#include "model/unit_status.h"
 #include "reconcile/absences.h"
 #include "reconcile/decision.h"
 #include "reconcile/engine_settings.h"
@@ -28,6 +29,7 @@
 
 namespace fleet::reconcile {
 
+struct HeldUnit;
 struct RebalanceMove;
 struct UnitExplanation;
 
@@ -66,9 +68,10 @@ class EngineReconciler {
   // Those without a machine, and globals that are not on all of them.
   size_t units_waiting() const { return waiting_.size(); }
 
-  // What ExplainUnit() and PlanRebalance() of planner.h say, of the view as it is.
+  // What ExplainUnit(), PlanRebalance() and ExplainDrain() of planner.h say, of the view as it is.
   UnitExplanation Explain(const std::string& unit);
   std::vector<RebalanceMove> FindMoves(size_t max_moves);
+  std::vector<HeldUnit> FindHeld(const std::string& machine);
 
  private:
   struct InFlight {
@@ -128,6 +131,8 @@ class EngineReconciler {
                      std::vector<Decision>& decisions);
   bool JudgeOrphans(const Member& member, const std::optional<Placed>& live,
                     std::vector<Decision>& decisions);
+  void StopOrphan(Decision decision, const UnitOnMachine& place, const StateReport& report,
+                  const std::string& why, std::vector<Decision>& decisions);
   void JudgeAssigned(const Member& member, const Placed& live, std::vector<Decision>& decisions);
   void JudgeUnassigned(const Member& member, std::vector<Decision>& decisions);
   void UpdateInPlace(const Member& member, const Placed& live, std::vector<Decision>& decisions);
@@ -233,12 +238,52 @@ class EngineReconciler {
 
   // engine_rebalance.cc
   void SyncMover(const std::string& unit);
-  void NoteUnderWay(const std::string& unit, const std::string& from);
   bool JudgeMover(const Member& member, const Placed& live, std::vector<Decision>& decisions);
   std::string RulesOutMove(const Member& member, const Placed& live) const;
-  bool MayMoveNow(const Member& member, const std::string& from) const;
   void BeginRebalance(std::vector<Decision>& decisions);
   bool MayBeRebalanced(const std::string& unit);
+
+  // engine_replicas.cc: instances that a template asks for
+  std::optional<int64_t> ReplicasOf(const std::string& template_name);
+  bool JudgeReplica(const std::string& unit, std::vector<Decision>& decisions);
+  void JudgeReplicas(const std::string& template_name, std::vector<Decision>& decisions);
+  const Stored<RolloutRecord>* RunningRollout(const std::string& name) const;
+
+  // engine_rollout.cc: rolling updates and restarts
+  struct RolloutUnits;
+  void MarkRolloutOf(const std::string& unit);
+  void JudgeRollout(const std::string& key, std::vector<Decision>& decisions);
+  RolloutUnits FindRolloutUnits(const std::string& name, const RolloutRecord& rollout,
+                                absl::Duration healthy_after);
+  absl::Time HealthyAt(const std::string& unit, const UnitStatus& status,
+                       absl::Duration healthy_after);
+  void BringRollout(const std::string& name, const std::string& unit,
+                    const Requirements& requirements, std::vector<Decision>& decisions);
+  void StopRollout(const std::string& name, const std::string& failed, const std::string& why,
+                   std::vector<Decision>& decisions);
+  void RollBack(const std::string& name, const std::string& why, std::vector<Decision>& decisions);
+  void EndRollout(const std::string& name, const std::vector<std::string>& units,
+                  std::vector<Decision>& decisions);
+  void PutRolloutRecord(const std::string& name, std::optional<RolloutRecord> record,
+                        EventEntry event, Decision decision, std::vector<Decision>& decisions);
+  // engine_drain.cc: machines that are emptied, and what voluntary moves are held to
+  void SyncUnderWay(const std::string& unit);
+  void NoteUnderWay(const std::string& unit, const std::string& from);
+  void NoteDown(const std::string& unit, bool is_down);
+  void NoteHandOvers(const Decision& decision);
+  std::string WhatHoldsMove(const Group& group, const std::string& from);
+  size_t InstancesOf(const std::string& template_name);
+  bool IsEmptied(const std::string& machine) const;
+  std::string WhyEmptied(const std::string& machine) const;
+  bool JudgeDrained(const Member& member, const Placed& live, std::vector<Decision>& decisions);
+  std::optional<std::string> ChooseForDrain(const Group& group, const std::string& from);
+  std::vector<Member> NearThem(const Group& group);
+  bool EndsOnDrain(const std::string& global, const std::string& machine);
+  void ExplainDrained(const Member& member, const Placed& live, UnitExplanation& explained);
+  void SyncAsker(const std::string& machine);
+  void GrantSlots(std::vector<Decision>& decisions);
+  void EndGrant(const std::string& settings_key);
+  void Close(const std::string& machine, bool closed);
 
   // engine_explain.cc
   void ExplainPlaced(const Member& member, const Placed& live, UnitExplanation& explained);
@@ -259,6 +304,7 @@ class EngineReconciler {
   void GuardAssignment(Decision& decision, const std::string& unit,
                        const std::string& machine) const;
   void GuardContent(Decision& decision, const std::string& hash) const;
+  void GuardRollout(Decision& decision, const std::string& name) const;
   void GuardFollowed(Decision& decision, const Requirements& requirements,
                      const std::string& machine) const;
   void PutNewAssignment(Decision& decision, const Member& member, const std::string& machine) const;
@@ -276,8 +322,9 @@ class EngineReconciler {
   bool deciding_ = false;
   absl::flat_hash_set<std::string> covered_;  // judged together with the one that is judged now
   std::set<std::string> held_back_;  // until some other unit's move or placement is through
-  std::set<std::string> waiting_;    // refused ones, and globals that are not on all machines:
-                                     // judged again whenever room may have come up
+  std::set<std::string> waiting_;    // refused ones, those that a drain finds no machine for, and
+                                     // globals that are not on all machines: judged again whenever
+                                     // room may have come up
   std::map<std::string, int64_t> waiting_for_room_;        // those of them that may push others out
   std::set<std::pair<int64_t, std::string>> by_priority_;  // the same, the highest priority first
   absl::flat_hash_map<std::string, InFlight> in_flight_;
@@ -302,18 +349,25 @@ class EngineReconciler {
     absl::Time since;
   };
   absl::flat_hash_map<std::string, Outcome> outcomes_;
+  // Of units that a running rollout has reached: which run has started, and since when. A new
+  // leader begins anew.
+  absl::flat_hash_map<std::string, std::pair<int64_t, absl::Time>> started_;
   absl::Time now_ = absl::InfinitePast();
   absl::Time next_wakeup_ = absl::InfiniteFuture();
   std::set<std::string> at_wakeup_;  // to be judged then
 
-  // Rebalancing.
+  // Voluntary moves, and what they wait for.
   std::set<std::string> movers_;                    // units with a move_to
-  std::set<std::string> queued_movers_;             // those that wait for the ones under way
-  std::map<std::string, std::string> under_way_;    // those that have been told to leave a machine
+  std::set<std::string> queued_movers_;             // those that wait for others, also of a drain
+  std::map<std::string, std::string> under_way_;    // units that have been told to leave a machine
+                                                    // for another one
   std::map<std::string, size_t> sources_;           // how many of them on each machine
-  std::map<std::string, size_t> moving_templates_;  // and of each template
-  std::set<std::string> open_machines_;             // present and not leaving
-  bool machines_changed_ = false;                   // since the last Decide()
+  absl::flat_hash_set<std::string> down_;           // instances that move or start
+  std::map<std::string, size_t> down_of_template_;  // how many of them each template has
+  absl::flat_hash_map<std::string, size_t> instances_of_;  // as counted in this view
+  std::set<std::string> askers_;         // machines that want a slot to reboot or have one
+  std::set<std::string> open_machines_;  // present, and they take newcomers
+  bool machines_changed_ = false;        // since the last Decide()
   bool machine_came_ = false;
   bool rebalance_is_due_ = false;  // once machines have been quiet for long enough
   absl::Time quiet_since_ = absl::InfinitePast();

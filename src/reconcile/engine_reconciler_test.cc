@@ -349,49 +349,6 @@ TEST(Engine, ANewLeaderGivesMachinesItHasNotSeenOneTtlToComeBack) {
   EXPECT_EQ(decisions[0].events[0].kind, "moved");
 }
 
-TEST(Engine, AnOrphanIsAdoptedWhereItRuns) {
-  Cluster cluster;
-  cluster.model.PutMachine("m1");
-  cluster.model.PutMachine("m2");
-  cluster.model.PutUnit("a.service", kSleep, DesiredState::kInactive);
-  cluster.Settle();
-  const UnitRecord record = cluster.model.Unit("a.service");
-  cluster.model.Report("m2", "a.service",
-                       {.uid = record.uid,
-                        .generation = 2,
-                        .content_hash = record.content_hash,
-                        .load_state = "loaded",
-                        .active_state = "active"});
-  cluster.model.SetDesired("a.service", DesiredState::kLaunched);
-  cluster.Pass();
-  EXPECT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m2"));
-  // The generation it runs under: it is not restarted.
-  EXPECT_EQ(cluster.model.AssignmentOf("a.service", "m2")->generation, 2);
-}
-
-TEST(Engine, AnOrphanOfAnUnknownUnitIsLeftAlone) {
-  Cluster cluster;
-  cluster.model.PutMachine("m1");
-  cluster.model.Report("m1", "stray.service",
-                       {.uid = "other", .generation = 2, .active_state = "active"});
-  EXPECT_EQ(cluster.Pass(), 0u);
-}
-
-TEST(Engine, ACopyOfAUnitAssignedElsewhereGetsATombstone) {
-  Cluster cluster;
-  cluster.model.PutMachine("m1");
-  cluster.model.PutUnit("a.service", kSleep);
-  cluster.Settle();
-  cluster.model.PutMachine("m2");
-  cluster.model.Report(
-      "m2", "a.service",
-      {.uid = cluster.model.Unit("a.service").uid, .generation = 2, .active_state = "active"});
-  cluster.Pass();
-  ASSERT_NE(cluster.model.AssignmentOf("a.service", "m2"), nullptr);
-  EXPECT_EQ(cluster.model.AssignmentOf("a.service", "m2")->state, AssignmentState::kGone);
-  EXPECT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m1"));
-}
-
 TEST(Engine, AUnitWhoseRecordCannotBeReadIsNotStopped) {
   Cluster cluster;
   cluster.model.PutMachine("m1");

@@ -2,6 +2,8 @@
 
 // What the configuration tells the engine's decisions.
 
+#include <cstddef>
+
 #include "absl/time/time.h"
 #include "base/budget.h"
 #include "scheduler/scheduler.h"
@@ -21,6 +23,7 @@ struct EngineSettings {
   absl::Duration isolation_stop_timeout = absl::Seconds(5);
   scheduler::Placement placement = scheduler::Placement::kSpread;
   Budget disruption_budget;  // how many machines voluntary moves may empty at once
+  size_t reboot_slots = 1;   // how many machines of a FleetLock group may reboot at once
   // Whether running units are moved without being asked to, once a machine that has come (back) has
   // been there for `rebalance_after`.
   bool rebalances = false;

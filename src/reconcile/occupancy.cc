@@ -183,6 +183,7 @@ void Occupancy::SyncMachine(const ClusterView& view, const std::string& machine)
                          .metadata = EffectiveMetadata(
                              record->value, settings == nullptr ? nullptr : &settings->value),
                          .schedulable = !record->value.leaving && !closed_.contains(machine) &&
+                                        (settings == nullptr || !settings->value.IsClosed()) &&
                                         !HasUnreadableSettings(view, machine),
                          .capacity = {.milli_cores = record->value.milli_cores,
                                       .memory = record->value.memory_bytes}});

@@ -1,7 +1,6 @@
 #include "reconcile/planner.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <map>
 #include <set>
@@ -9,11 +8,11 @@
 
 #include "base/status.h"
 #include "fmt/core.h"
-#include "model/following.h"
-#include "model/text.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
+#include "reconcile/rollout.h"
 #include "reconcile/simulation.h"
+#include "reconcile/text_check.h"
 
 namespace fleet::reconcile {
 
@@ -22,7 +21,6 @@ namespace {
 using Kind = PlannedChange::Kind;
 using Verb = PlanRequest::Verb;
 
-constexpr size_t kMaxInstances = 100'000;
 constexpr size_t kMaxNewMachines = 10'000;
 
 // What runs on machines that are there and stay, by unit.
@@ -44,17 +42,6 @@ bool IsWanted(const ClusterView& view, const std::string& unit) {
   return record != nullptr && record->value.desired != DesiredState::kInactive && !IsTemplate(unit);
 }
 
-// The number of an instance as `fleetctl scale` makes them: decimal, no leading zero.
-std::optional<size_t> NumberOf(const UnitName& name) {
-  const std::string_view text = name.instance();
-  size_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty() || text[0] == '0') {
-    return std::nullopt;
-  }
-  return number;
-}
-
 class Planner {
  public:
   Planner(const ClusterView& view, const EngineSettings& settings)
@@ -67,8 +54,10 @@ class Planner {
     RETURN_IF_ERROR(Apply(request));
     RETURN_IF_ERROR(Settle());
     const ClusterViewPtr after = registry_.view();
-    NoteReasons(request);
-    return Plan{view.revision, Differences(*before, *after)};
+    NoteReasons();
+    Plan plan = {view.revision, Differences(*before, *after)};
+    if (request.verb == Verb::kDrain) AddThoseThatStay(request.machine, plan.changes);
+    return plan;
   }
 
  private:
@@ -83,7 +72,7 @@ class Planner {
   }
 
   absl::Status Settle() {
-    const size_t max_turns = 100 + 4 * registry_.records().units.size();
+    const size_t max_turns = 100 + 4 * (registry_.records().units.size() + replicas_);
     if (simulation_.Settle(max_turns)) return absl::OkStatus();
     return absl::InternalError("the plan does not come to rest; please report this");
   }
@@ -101,9 +90,10 @@ class Planner {
         return absl::OkStatus();
       case Verb::kDrain: {
         RETURN_IF_ERROR(CheckMachine(request.machine));
-        MachineRecord record = registry_.records().machines.Find(request.machine)->value;
-        record.leaving = true;
-        registry_.PutMachine(request.machine, std::move(record));
+        const auto* stored = registry_.records().settings.Find(request.machine);
+        MachineSettings settings = stored == nullptr ? MachineSettings{} : stored->value;
+        settings.drained = true;
+        registry_.PutSettings(request.machine, std::move(settings));
         return absl::OkStatus();
       }
       case Verb::kScale:
@@ -144,16 +134,6 @@ class Planner {
     return record->value.content_hash;
   }
 
-  std::vector<Followed> FollowedBy(const std::string& unit) const {
-    const auto name = UnitName::Parse(unit);
-    const auto* record = registry_.records().units.Find(unit);
-    if (!name.ok() || record == nullptr) return {};
-    const auto* content = registry_.records().contents.Find(record->value.content_hash);
-    if (content == nullptr) return {};
-    const auto requirements = ParseRequirements(*content->value.file, *name);
-    return requirements.ok() ? UnitsFollowed(*requirements) : std::vector<Followed>();
-  }
-
   absl::Status Start(const PlannedUnit& unit) {
     ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(unit.name));
     if (name.is_template()) {
@@ -162,14 +142,7 @@ class Planner {
     }
     ASSIGN_OR_RETURN(const std::string text, TextOf(unit, name));
     if (const auto* content = registry_.records().contents.Find(text); content != nullptr) {
-      const auto requirements = ParseRequirements(*content->value.file, name);
-      if (!requirements.ok()) {
-        return absl::InvalidArgumentError(
-            fmt::format("{}: {}", unit.name, MessageOf(requirements.status())));
-      }
-      RETURN_IF_ERROR(
-          CheckFollowingEnds(unit.name, UnitsFollowed(*requirements),
-                             [&](const std::string& other) { return FollowedBy(other); }));
+      RETURN_IF_ERROR(CheckText(registry_.records(), name, *content->value.file).status());
     }
     const auto* stored = registry_.records().units.Find(unit.name);
     UnitRecord record =
@@ -186,36 +159,25 @@ class Planner {
     if (request.units.size() != 1) {
       return absl::InvalidArgumentError("scale takes one template");
     }
-    if (request.count > kMaxInstances) {
+    if (request.count > static_cast<size_t>(kMaxReplicas)) {
       return absl::InvalidArgumentError(
-          fmt::format("{} instances are too many, at most {}", request.count, kMaxInstances));
+          fmt::format("{} instances are too many, at most {}", request.count, kMaxReplicas));
     }
     const PlannedUnit& planned = request.units[0];
     ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(planned.name));
     if (!name.is_template()) {
       return absl::InvalidArgumentError(fmt::format("{} is not a template", planned.name));
     }
-    const auto& units = registry_.records().units;
-    if (planned.file == nullptr && units.Find(planned.name) == nullptr) {
-      return NoSuchUnit(planned.name);
-    }
-    const std::string prefix = fmt::format("{}@", name.prefix());
-    std::vector<std::string> surplus;
-    for (auto it = units.lower_bound(prefix); it != units.end() && it->first.starts_with(prefix);
-         ++it) {
-      const auto instance = UnitName::Parse(it->first);
-      if (!instance.ok() || !instance->is_instance() || instance->TemplateName() != planned.name) {
-        continue;
-      }
-      const auto number = NumberOf(*instance);
-      if (number && *number > request.count) surplus.push_back(it->first);
-    }
-    for (const std::string& unit : surplus) registry_.EraseUnit(unit);
-    for (size_t number = 1; number <= request.count; ++number) {
-      const std::string unit = fmt::format("{}{}.{}", prefix, number, name.suffix());
-      // One that exists keeps its own text.
-      const bool exists = registry_.records().units.Find(unit) != nullptr;
-      RETURN_IF_ERROR(Start({unit, exists ? nullptr : planned.file}));
+    const auto* stored = registry_.records().units.Find(planned.name);
+    UnitRecord record =
+        stored == nullptr ? UnitRecord{.uid = "planned " + planned.name} : stored->value;
+    ASSIGN_OR_RETURN(record.content_hash, TextOf(planned, name));
+    record.replicas = static_cast<int64_t>(request.count);
+    registry_.PutUnit(planned.name, std::move(record));
+    replicas_ = request.count;
+    for (const std::string& unit :
+         ReplicasToStart(registry_.records(), planned.name, static_cast<int64_t>(request.count))) {
+      RETURN_IF_ERROR(Start({unit, nullptr}));
     }
     return absl::OkStatus();
   }
@@ -255,12 +217,9 @@ class Planner {
   }
 
   // What the engine said first of a unit's leaving, and last of its coming somewhere.
-  void NoteReasons(const PlanRequest& request) {
+  void NoteReasons() {
     for (const EventEntry& event : simulation_.events) {
       std::string reason = event.reason;
-      if (request.verb == Verb::kDrain && event.kind == "moved") {
-        reason = fmt::format("its machine {} is drained", request.machine);
-      }
       if (event.kind == "placed" || event.kind == "adopted") {
         arrivals_.insert_or_assign({event.unit, event.machine}, std::move(reason));
       } else if (event.kind != "ended" && event.kind != "cleared" && event.kind != "refused" &&
@@ -299,9 +258,7 @@ class Planner {
     for (const std::string& unit : units) {
       AddChanges(unit, places(was, unit), places(is, unit), after, changes);
     }
-    std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.unit, a.machine, a.from) < std::tie(b.unit, b.machine, b.from);
-    });
+    Sort(changes);
     return changes;
   }
 
@@ -327,9 +284,6 @@ class Planner {
       std::string reason = ReasonOf(unit, "");
       const auto* record = after.machines.Find(machine);
       if (record == nullptr) reason = fmt::format("its machine {} is lost", machine);
-      if (record != nullptr && record->value.leaving) {
-        reason = fmt::format("its machine {} is drained", machine);
-      }
       changes.push_back({Kind::kStop, unit, machine, "", std::move(reason)});
     }
     for (const std::string& machine : came) {
@@ -339,9 +293,23 @@ class Planner {
     }
   }
 
+  void AddThoseThatStay(const std::string& machine, std::vector<PlannedChange>& changes) {
+    for (HeldUnit& held : simulation_.engine.FindHeld(machine)) {
+      changes.push_back({Kind::kStay, std::move(held.unit), machine, "", std::move(held.reason)});
+    }
+    Sort(changes);
+  }
+
+  static void Sort(std::vector<PlannedChange>& changes) {
+    std::sort(changes.begin(), changes.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.unit, a.machine, a.from) < std::tie(b.unit, b.machine, b.from);
+    });
+  }
+
   using Key = std::pair<std::string, std::string>;  // unit, machine
   SimulatedRegistry registry_;
   Simulation simulation_;
+  size_t replicas_ = 0;                 // that are to be made
   std::map<Key, std::string> reasons_;  // without a machine
   std::map<Key, std::string> arrivals_;
 };
@@ -359,6 +327,25 @@ absl::StatusOr<std::vector<RebalanceMove>> PlanRebalance(const ClusterViewPtr& v
   EngineReconciler engine(settings);
   engine.Apply({view, {}, /*reset=*/true});
   return engine.FindMoves(max_moves);
+}
+
+std::vector<std::string> UnitsLeftOn(const ClusterView& view, const std::string& machine) {
+  std::set<std::string> units;
+  for (const auto& [place, stored] : view.assignments) {
+    if (place.machine != machine || ReportedGone(view, place.unit, machine, stored.value)) continue;
+    units.insert(place.unit);
+  }
+  for (const auto& [place, stored] : view.states) {
+    if (place.machine == machine && !stored.value.gone) units.insert(place.unit);
+  }
+  return {units.begin(), units.end()};
+}
+
+std::vector<HeldUnit> ExplainDrain(const ClusterViewPtr& view, const EngineSettings& settings,
+                                   const std::string& machine) {
+  EngineReconciler engine(settings);
+  engine.Apply({view, {}, /*reset=*/true});
+  return engine.FindHeld(machine);
 }
 
 absl::StatusOr<UnitExplanation> ExplainUnit(const ClusterViewPtr& view,

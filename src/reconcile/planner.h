@@ -46,6 +46,7 @@ struct PlannedChange {
     kMove,   // off `from`, to `machine`
     kStop,   // it ends on `from`
     kWait,   // it is wanted and will be nowhere
+    kStay,   // it cannot leave `from`, which is drained
   };
   Kind kind = Kind::kPlace;
   std::string unit;
@@ -80,6 +81,22 @@ struct RebalanceMove {
 absl::StatusOr<std::vector<RebalanceMove>> PlanRebalance(const ClusterViewPtr& view,
                                                          const EngineSettings& settings,
                                                          size_t max_moves);
+
+// A unit that is still on a machine that is emptied.
+struct HeldUnit {
+  std::string unit;
+  std::string reason;        // what it waits for, or why it cannot leave
+  bool cannot_move = false;  // nothing that goes on by itself will let it leave
+  bool operator==(const HeldUnit&) const = default;
+};
+
+// Units that are assigned to a machine and have not ended there, or run there without being
+// assigned; sorted.
+std::vector<std::string> UnitsLeftOn(const ClusterView& view, const std::string& machine);
+
+// What is left on a machine, in the order of names.
+std::vector<HeldUnit> ExplainDrain(const ClusterViewPtr& view, const EngineSettings& settings,
+                                   const std::string& machine);
 
 // Why a unit is where it is, or nowhere.
 struct UnitExplanation {

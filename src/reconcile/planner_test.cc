@@ -127,9 +127,10 @@ TEST(Plan, ADrainMovesEverythingOff) {
   cluster.Settle();
   const auto changes = ChangesOf(cluster, {.verb = Verb::kDrain, .machine = "m1"});
   EXPECT_THAT(changes, ElementsAre(Change(Kind::kMove, "a.service", "m1", "m2"),
-                                   Change(Kind::kWait, "bound.service", "m1", ""),
+                                   Change(Kind::kStay, "bound.service", "m1", ""),
                                    Change(Kind::kStop, "g.service", "m1", "")));
   EXPECT_THAT(changes[0].reason, HasSubstr("drained"));
+  EXPECT_THAT(changes[1].reason, HasSubstr("MachineID"));
 }
 
 TEST(Plan, ALostMachinesUnitsAreRestartedElsewhere) {
@@ -164,20 +165,23 @@ TEST(Plan, MachinesThatAreNotThereAreNotFound) {
   }
 }
 
-TEST(Plan, ScaleMakesTheFirstInstancesAndEndsTheOthers) {
+TEST(Plan, ScaleMakesTheFirstInstancesAndEndsThoseItMade) {
   Cluster cluster;
   cluster.model.PutMachine("m1");
-  cluster.model.PutUnit("web@.service", Text(), DesiredState::kInactive);
-  for (const char* unit : {"web@1.service", "web@5.service", "web@blue.service"}) {
+  cluster.model.PutUnit("web@.service", Text("Replicas=2"), DesiredState::kInactive);
+  for (const char* unit : {"web@9.service", "web@blue.service"}) {
     cluster.model.PutUnit(unit, Text());
   }
+  cluster.model.PutUnit("web@3.service", Text(), DesiredState::kLoaded);
+  cluster.model.PutUnit("web@4.service", Text(), DesiredState::kInactive);
   cluster.Settle();
-  const PlanRequest request = {
-      .verb = Verb::kScale, .units = {{"web@.service", nullptr}}, .count = 3};
+  PlanRequest request = {.verb = Verb::kScale, .units = {{"web@.service", nullptr}}, .count = 5};
   EXPECT_THAT(ChangesOf(cluster, request),
-              ElementsAre(Change(Kind::kPlace, "web@2.service", "", "m1"),
-                          Change(Kind::kPlace, "web@3.service", "", "m1"),
-                          Change(Kind::kStop, "web@5.service", "m1", "")));
+              ElementsAre(Change(Kind::kPlace, "web@4.service", "", "m1"),
+                          Change(Kind::kPlace, "web@5.service", "", "m1")));
+  request.count = 1;
+  EXPECT_THAT(ChangesOf(cluster, request),
+              ElementsAre(Change(Kind::kStop, "web@2.service", "m1", "")));
   EXPECT_TRUE(absl::IsNotFound(
       MakePlan(cluster.model.view(), EngineSettings{},
                {.verb = Verb::kScale, .units = {{"api@.service", nullptr}}, .count = 3})

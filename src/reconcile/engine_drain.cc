@@ -1,0 +1,355 @@
+// Machines that are to be emptied: drained by the operator's word, or because their updater has
+// been granted a slot to reboot (FleetLock). Their units are handed over as long as the disruption
+// budget and their MaxUnavailable= allow; what has nowhere to go stays, and is tried again when
+// room comes up. See engine_reconciler.h for the whole.
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "fmt/core.h"
+#include "reconcile/engine_facts.h"
+#include "reconcile/engine_limits.h"
+#include "reconcile/engine_reconciler.h"
+#include "reconcile/planner.h"
+
+namespace fleet::reconcile {
+
+namespace {
+
+void Count(std::map<std::string, size_t>& counts, const std::string& key, bool more) {
+  if (key.empty()) return;
+  if (more) {
+    ++counts[key];
+  } else if (const auto it = counts.find(key); it != counts.end() && --it->second == 0) {
+    counts.erase(it);
+  }
+}
+
+std::string SettingsKey(const std::string& machine) { return "settings/" + machine; }
+
+// Launched, and its machine, which is there, has not said yet that it has done it.
+bool IsStarting(const ClusterView& view, const UnitOnMachine& place, const Assignment& assignment) {
+  if (assignment.state != AssignmentState::kLaunched) return false;
+  if (view.machines.Find(place.machine) == nullptr) return false;
+  const auto* report = view.states.Find(place);
+  return report == nullptr || report->value.uid != assignment.uid ||
+         report->value.generation != assignment.generation || !report->value.settled;
+}
+
+}  // namespace
+
+// Takes in what the view says: whether the unit is being handed over, and whether it is down for
+// that or for a start.
+void EngineReconciler::SyncUnderWay(const std::string& unit) {
+  std::string from;
+  bool is_starting = false;
+  for (auto it = FirstOf(view_->assignments, unit); InUnit(it, view_->assignments, unit); ++it) {
+    const Assignment& assignment = it->second.value;
+    if (assignment.state != AssignmentState::kGone) {
+      is_starting = is_starting || IsStarting(*view_, it->first, assignment);
+    } else if (!assignment.next_machine.empty() &&
+               view_->machines.Find(it->first.machine) != nullptr) {
+      from = it->first.machine;
+    }
+  }
+  NoteUnderWay(unit, from);
+  NoteDown(unit, is_starting || !from.empty());
+}
+
+// It is moving off `from`; empty: it is not moving.
+void EngineReconciler::NoteUnderWay(const std::string& unit, const std::string& from) {
+  const auto it = under_way_.find(unit);
+  if (it == under_way_.end() ? from.empty() : it->second == from) return;
+  if (it != under_way_.end()) {
+    Count(sources_, it->second, /*more=*/false);
+    under_way_.erase(it);
+    MarkAllDirty(queued_movers_);
+  }
+  if (from.empty()) return;
+  under_way_.emplace(unit, from);
+  Count(sources_, from, /*more=*/true);
+}
+
+void EngineReconciler::NoteDown(const std::string& unit, bool is_down) {
+  if (is_down == down_.contains(unit)) return;
+  const std::string template_name = TemplateOf(unit);
+  if (template_name.empty()) return;  // it is down by itself whenever it moves
+  Count(down_of_template_, template_name, is_down);
+  if (is_down) {
+    down_.insert(unit);
+    return;
+  }
+  down_.erase(unit);
+  MarkAllDirty(queued_movers_);
+}
+
+// What is decided counts before it is in the view.
+void EngineReconciler::NoteHandOvers(const Decision& decision) {
+  for (const Write& write : decision.writes) {
+    const auto* put = std::get_if<PutAssignment>(&write);
+    if (put == nullptr || put->assignment.next_machine.empty()) continue;
+    NoteUnderWay(put->unit, put->machine);
+    NoteDown(put->unit, true);
+  }
+}
+
+// Whether a voluntary move may begin (S6): its machine is being emptied already, or another one may
+// be; and of each template so many instances may be down. Otherwise why not.
+std::string EngineReconciler::WhatHoldsMove(const Group& group, const std::string& from) {
+  std::map<std::string, std::pair<size_t, const Budget*>> moving;  // by template
+  for (const Member& member : group) {
+    const std::string template_name = TemplateOf(member.unit);
+    if (template_name.empty()) continue;
+    auto& [count, budget] = moving[template_name];
+    ++count;
+    budget = &member.requirements->max_unavailable;
+  }
+  for (const auto& [template_name, count_and_budget] : moving) {
+    const auto it = down_of_template_.find(template_name);
+    if (it == down_of_template_.end()) continue;  // more at once than allowed, if they are tied
+    const auto& [count, budget] = count_and_budget;
+    const size_t allowed = budget->percent ? budget->Of(InstancesOf(template_name))
+                                           : static_cast<size_t>(budget->amount);
+    if (it->second + count > allowed) {
+      return fmt::format("once other instances of {} are up (MaxUnavailable={})", template_name,
+                         BudgetText(*budget));
+    }
+  }
+  // More than are allowed are under way when a machine is back that was lost while it was emptied.
+  const size_t machines = sources_.size() + (sources_.contains(from) ? 0 : 1);
+  if (machines <= settings_.disruption_budget.Of(view_->machines.size())) return "";
+  return "once others have moved (disruption budget)";
+}
+
+size_t EngineReconciler::InstancesOf(const std::string& template_name) {
+  const auto [it, is_new] = instances_of_.try_emplace(template_name, 0);
+  if (!is_new) return it->second;
+  const std::string prefix = template_name.substr(0, template_name.find('@') + 1);
+  for (auto unit = view_->units.lower_bound(prefix);
+       unit != view_->units.end() && unit->first.starts_with(prefix); ++unit) {
+    if (unit->second.value.desired != DesiredState::kInactive &&
+        TemplateOf(unit->first) == template_name) {
+      ++it->second;
+    }
+  }
+  return it->second;
+}
+
+bool EngineReconciler::IsEmptied(const std::string& machine) const {
+  const auto* settings = view_->settings.Find(machine);
+  return settings != nullptr && settings->value.IsEmptied();
+}
+
+std::string EngineReconciler::WhyEmptied(const std::string& machine) const {
+  const auto* settings = view_->settings.Find(machine);
+  if (settings == nullptr || settings->value.drained) {
+    return fmt::format("machine {} is drained", machine);
+  }
+  return fmt::format("machine {} is about to reboot (FleetLock)", machine);
+}
+
+// A placed unit, which may stay where it is but for a drain. True if something is decided about it.
+bool EngineReconciler::JudgeDrained(const Member& member, const Placed& live,
+                                    std::vector<Decision>& decisions) {
+  if (!IsEmptied(live.machine)) return false;
+  const Group group = GroupOn(member, live.machine);
+  const bool in_flight = std::any_of(
+      group.begin(), group.end(), [&](const Member& one) { return in_flight_.contains(one.unit); });
+  if (in_flight || FollowsOneInFlight(group)) {
+    HoldBack(member.unit);
+    return false;
+  }
+  if (!WhatHoldsMove(group, live.machine).empty()) {
+    queued_movers_.insert(member.unit);
+    return false;
+  }
+  const auto target = ChooseForDrain(group, live.machine);
+  if (!target) {
+    waiting_.insert(member.unit);  // judged again whenever room may have come up
+    return false;
+  }
+  Decision decision = Begin();
+  for (const Member& one : group) {
+    if (!decision.units.empty() &&
+        (decision.units.size() == kMaxTogether || !HasRoomFor(decision, 2, *one.requirements))) {
+      Emit(std::exchange(decision, Begin()), decisions);
+    }
+    AddUnit(decision, one.unit);
+    decision.events.push_back({"moving", one.unit, live.machine, WhyEmptied(live.machine)});
+    GuardUnit(decision, one.unit);
+    AddGuard(decision, {Guard::Kind::kSettings, "", live.machine,
+                        view_->settings.Find(live.machine)->mod_revision});
+    PutTombstone(decision, one.unit, {live.machine, LiveOn(one, live.machine)}, *target);
+    GuardTarget(decision, *target);
+    GuardFollowed(decision, *one.requirements, *target);
+  }
+  Emit(std::move(decision), decisions);
+  return true;
+}
+
+// The best machine for them from where nobody has to leave for it: those that are to be in the
+// zone of one of them (CollocateWithin) stay.
+std::optional<std::string> EngineReconciler::ChooseForDrain(const Group& group,
+                                                            const std::string& from) {
+  const std::vector<Member> near = NearThem(group);
+  if (near.empty()) return ChooseFor(group, from);
+  auto& scheduler = occupancy_.scheduler();
+  const auto verdicts = scheduler.Judge(IdsOf(group));
+  std::vector<const scheduler::Verdict*> eligible;
+  for (const scheduler::Verdict& verdict : verdicts) {
+    if (verdict.ruled_out_by.empty() && verdict.machine != from) eligible.push_back(&verdict);
+  }
+  const auto rank = [&](const scheduler::Verdict* verdict) {
+    const bool packs = settings_.placement == scheduler::Placement::kPack;
+    return std::tuple(verdict->score.spread, packs ? -verdict->score.load : verdict->score.load,
+                      std::string_view(verdict->machine));
+  };
+  std::sort(eligible.begin(), eligible.end(),
+            [&](const auto* a, const auto* b) { return rank(a) < rank(b); });
+  for (const scheduler::Verdict* verdict : eligible) {
+    std::vector<std::pair<scheduler::UnitId, Occupancy::Places>> before;
+    for (const Member& member : group) {
+      before.emplace_back(member.id, occupancy_.PretendOnlyOn(member.id, verdict->machine));
+    }
+    const bool may_stay = std::all_of(near.begin(), near.end(), [&](const Member& member) {
+      const auto slot = scheduler.FindMachine(LiveOf(member)->machine);
+      return !slot || !scheduler.IsPresent(*slot) ||
+             scheduler.RulesOut(member.id, *slot, scheduler::As::kResident).empty();
+    });
+    for (const auto& [id, places] : before) occupancy_.Restore(id, places);
+    if (may_stay) return verdict->machine;
+  }
+  return std::nullopt;
+}
+
+// Placed units that are to be in the zone of one of the group, and are not of it.
+std::vector<EngineReconciler::Member> EngineReconciler::NearThem(const Group& group) {
+  std::vector<Member> near;
+  for (const Member& member : group) {
+    for (const std::string& follower : occupancy_.FollowersOf(member.unit)) {
+      const bool belongs = std::any_of(group.begin(), group.end(),
+                                       [&](const Member& one) { return one.unit == follower; });
+      if (belongs) continue;
+      auto other = FindMember(follower);
+      if (other && LiveOf(*other)) near.push_back(*std::move(other));
+    }
+  }
+  return near;
+}
+
+// Whether a global unit has to stop on a machine that is emptied: not before those that share it.
+bool EngineReconciler::EndsOnDrain(const std::string& global, const std::string& machine) {
+  if (!IsEmptied(machine)) return false;
+  const auto& followers = occupancy_.FollowersOf(global);
+  const bool is_needed =
+      std::any_of(followers.begin(), followers.end(), [&](const std::string& follower) {
+        const auto* stored = view_->assignments.Find(UnitOnMachine{follower, machine});
+        return stored != nullptr && !ReportedGone(*view_, follower, machine, stored->value);
+      });
+  return !is_needed;
+}
+
+// What a drain makes of a unit that is still there.
+void EngineReconciler::ExplainDrained(const Member& member, const Placed& live,
+                                      UnitExplanation& explained) {
+  const Group group = GroupOn(member, live.machine);
+  const std::string why = WhyEmptied(live.machine);
+  explained.state = UnitExplanation::State::kMoving;
+  const auto target = ChooseForDrain(group, live.machine);
+  if (const std::string held = WhatHoldsMove(group, live.machine); target && !held.empty()) {
+    explained.reason = fmt::format("{}: it moves {}", why, held);
+    return;
+  }
+  if (target) {
+    explained.reason = fmt::format("{}: it moves to {}", why, *target);
+    return;
+  }
+  explained.state = UnitExplanation::State::kPlaced;
+  if (!FollowsOneInFlight(group) && ChooseFor(group, live.machine)) {
+    explained.reason =
+        fmt::format("{}, and it stays: {} would have to leave to be near it (CollocateWithin)", why,
+                    NearThem(group).front().unit);
+    return;
+  }
+  const auto slot = occupancy_.scheduler().FindMachine(live.machine);
+  explained.explanation = occupancy_.scheduler().Explain(IdsOf(group), slot);
+  explained.reason = fmt::format("{}, and it stays: {}", why, explained.explanation.Summary());
+}
+
+std::vector<HeldUnit> EngineReconciler::FindHeld(const std::string& machine) {
+  std::vector<HeldUnit> held;
+  for (const std::string& unit : UnitsLeftOn(*view_, machine)) {
+    const auto* stored = view_->assignments.Find(UnitOnMachine{unit, machine});
+    const bool is_live = stored != nullptr && stored->value.state != AssignmentState::kGone;
+    const UnitExplanation why = Explain(unit);
+    HeldUnit one = {.unit = unit, .reason = why.reason};
+    one.cannot_move = is_live && why.state != UnitExplanation::State::kMoving;
+    if (is_live && why.state == UnitExplanation::State::kGlobal) {
+      one.reason = "it stops once the units that share its machine have left it";
+    } else if (one.reason.empty()) {
+      one.reason = "it is being stopped";
+    }
+    held.push_back(std::move(one));
+  }
+  return held;
+}
+
+void EngineReconciler::SyncAsker(const std::string& machine) {
+  const auto* settings = view_->settings.Find(machine);
+  if (settings == nullptr || settings->value.lock_group.empty()) {
+    askers_.erase(machine);
+  } else {
+    askers_.insert(machine);
+  }
+}
+
+// Slots to reboot, so many in each group: those who have asked first come first. A machine that is
+// away keeps its slot, for it is rebooting, and gets none.
+void EngineReconciler::GrantSlots(std::vector<Decision>& decisions) {
+  std::map<std::string, size_t> taken;  // by group
+  std::set<std::pair<int64_t, std::string>> asking;
+  for (const std::string& machine : askers_) {
+    const Stored<MachineSettings>& stored = *view_->settings.Find(machine);
+    if (stored.value.lock_granted || in_flight_.contains(SettingsKey(machine))) {
+      ++taken[stored.value.lock_group];
+    } else if (view_->machines.Find(machine) != nullptr) {
+      asking.emplace(stored.mod_revision, machine);
+    }
+  }
+  for (const auto& [revision, machine] : asking) {
+    MachineSettings settings = view_->settings.Find(machine)->value;
+    size_t& slots = taken[settings.lock_group];
+    if (slots >= settings_.reboot_slots) continue;
+    ++slots;
+    Decision decision = Begin();
+    AddUnit(decision, SettingsKey(machine));
+    GuardTarget(decision, machine);
+    decision.events.push_back(
+        {"granted", "", machine,
+         fmt::format("a slot to reboot, in the group {} (FleetLock)", settings.lock_group)});
+    settings.lock_granted = true;
+    decision.writes.emplace_back(PutSettings{machine, std::move(settings)});
+    Emit(std::move(decision), decisions);
+    Close(machine, true);
+  }
+}
+
+// The fate of a grant is known, and what the settings say now counts.
+void EngineReconciler::EndGrant(const std::string& settings_key) {
+  constexpr std::string_view kPrefix = "settings/";
+  if (!settings_key.starts_with(kPrefix)) return;
+  const std::string machine = settings_key.substr(kPrefix.size());
+  Close(machine, unsteady_.contains(machine));
+  MarkAllDirty(waiting_);
+}
+
+// Nothing comes to a machine that is closed for another reason than its settings; one whose slot is
+// being granted is, whatever is said of it otherwise.
+void EngineReconciler::Close(const std::string& machine, bool closed) {
+  const bool is_being_granted =
+      askers_.contains(machine) && in_flight_.contains(SettingsKey(machine));
+  occupancy_.SetClosed(*view_, machine, closed || is_being_granted);
+}
+
+}  // namespace fleet::reconcile

@@ -1,0 +1,74 @@
+#pragma once
+
+// What replicas and rollouts mean for records, for whoever writes them: the API and the engine.
+// Pure.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "model/cluster_view.h"
+#include "model/records.h"
+
+namespace fleet::reconcile {
+
+// How many texts a rollout remembers.
+inline constexpr size_t kMaxHistory = 10;
+
+// Instances 1 to `replicas` of the template that exist and are not launched: a scale starts them.
+// Those that are missing are made by the engine.
+std::vector<std::string> ReplicasToStart(const ClusterView& view, const std::string& template_name,
+                                         int64_t replicas);
+
+// Those above `replicas` that were made because of more, the highest first: the engine destroys
+// them.
+std::vector<std::string> SurplusReplicas(const ClusterView& view, const std::string& template_name,
+                                         int64_t replicas);
+
+// A rollout that has not come to its end.
+inline bool IsUnfinished(const RolloutRecord& rollout) {
+  return rollout.state == RolloutState::kRunning || rollout.state == RolloutState::kPaused;
+}
+
+// The rollout that brings `content_hash` to `name`, whose text is `current_hash`, after what its
+// last rollout (null: none) has left behind. `how` stands in its history: "update", "undo".
+RolloutRecord RolloutOf(const RolloutRecord* before, std::string uid,
+                        const std::string& content_hash, const std::string& current_hash,
+                        absl::Time now, const std::string& how);
+
+// The one that takes back what `failed` has brought.
+RolloutRecord RollBackOf(const RolloutRecord& failed, const std::string& why, absl::Time now);
+
+// A rollout that takes back what another one brought. It ends as failed, with that one's reason.
+bool IsRollBack(const RolloutRecord& rollout);
+
+// The rollout that restarts the instances of `name`, or itself.
+RolloutRecord RestartOf(const RolloutRecord* before, std::string uid,
+                        const std::string& current_hash);
+
+// Whether an instance with this text has it from its template: it is one that the template has had.
+bool IsFormerText(const RolloutRecord& rollout, const std::string& content_hash);
+
+// How far a rollout has come.
+struct RolloutProgress {
+  size_t total = 0;                      // units that it concerns and that are to run
+  size_t reached = 0;                    // of these: that have got what it brings
+  std::vector<std::string> not_started;  // of these, with what is the matter: "web@1.service is …"
+};
+RolloutProgress ProgressOf(const ClusterView& view, const std::string& name,
+                           const RolloutRecord& rollout);
+
+// Whether the rollout concerns the unit, an instance of its template or the unit itself; and
+// whether it has what is brought.
+enum class RolloutShare { kNone, kToCome, kReached };
+RolloutShare ShareIn(const RolloutRecord& rollout, const UnitRecord& unit);
+
+// The instances of a template that exist, by their numbers, the others after them.
+std::vector<std::string> InstancesIn(const ClusterView& view, const std::string& template_name);
+
+// The units that a rollout of `name` may concern: its instances, or the unit itself.
+std::vector<std::string> UnitsOfRollout(const ClusterView& view, const std::string& name);
+
+}  // namespace fleet::reconcile
