@@ -44,9 +44,11 @@ void Checker::OnRestore(const std::map<std::string, store::KeyValue>& contents, 
   view_ = builder_.Snapshot(revision);
   generations_.clear();
   ended_.clear();
-  for (const auto& [place, run] : running_) {
-    const auto truth = machines_();
-    excused_.insert({truth.at(place.first).id, place.second});
+  rolling_.clear();
+  voluntary_.clear();
+  // What is installed may start again before its agent has read the restored registry.
+  for (const auto& [name, machine] : machines_()) {
+    for (const auto& [unit, file] : machine.os->files) excused_.insert({machine.id, unit});
   }
   for (const auto& [place, assignment] : view_->assignments) {
     excused_.insert({place.machine, place.unit});
@@ -81,6 +83,7 @@ void Checker::OnRevision(const Revision& revision) {
   }
   const bool is_engine =
       revision.client != nullptr && revision.client->role == Client::Role::kEngine;
+  std::vector<Place> over;  // tombstones that are no more, or stand for a new assignment
   for (const Change& change : changes) {
     if (change.record == Change::Record::kMachine) {
       zones_revision_ = revision.revision;
@@ -101,18 +104,30 @@ void Checker::OnRevision(const Revision& revision) {
                          state == nullptr    ? "no more"
                          : state->value.gone ? "gone"
                                              : state->value.active_state));
+      // It stays true also when a reboot takes the report away.
+      const auto* tombstone = view_->assignments.Find(UnitOnMachine{change.name, change.machine});
+      if (state != nullptr && tombstone != nullptr && state->value.gone &&
+          !IsLive(tombstone->value) && state->value.uid == tombstone->value.uid &&
+          state->value.generation == tombstone->value.generation) {
+        ended_.insert({change.machine, change.name});
+      }
     }
-    if (change.record == Change::Record::kSettings) zones_revision_ = revision.revision;
+    if (change.record == Change::Record::kSettings) {
+      zones_revision_ = revision.revision;
+      CheckSlots(change.name);
+    }
     if (change.record != Change::Record::kAssignment) continue;
     if (!is_engine) {
       Violate("S5", "an assignment was written by somebody else than an engine: " + change.name);
     }
     const auto* put = view_->assignments.Find(UnitOnMachine{change.name, change.machine});
-    if (put == nullptr || IsLive(put->value)) ended_.erase({change.machine, change.name});
+    if (put == nullptr || IsLive(put->value)) over.emplace_back(change.machine, change.name);
     if (put == nullptr) continue;
     CheckAssignmentPut(*before, change.name, change.machine, put->value);
     NoteOrder(change.machine, change.name, put->value);
   }
+  for (const Place& place : over) ended_.erase(place);
+  CheckRolling(*before, changes);
   if (is_engine) CheckEvents(revision, *before);
 }
 
@@ -128,6 +143,7 @@ void Checker::CheckEvents(const Revision& revision, const ClusterView& before) {
     if (!record.ok()) continue;
     for (const EventEntry& entry : record->entries) {
       if (!entry.reason.empty()) told.insert(entry.unit);
+      CheckVoluntary(entry);
     }
   }
   if (!decides) return;
@@ -137,7 +153,15 @@ void Checker::CheckEvents(const Revision& revision, const ClusterView& before) {
   }
   for (const Revision::Item& item : revision.items) {
     const auto change = keys_.Parse(item.key);
-    if (!change || item.after == nullptr || told.contains(change->name)) continue;
+    if (!change || told.contains(change->name)) continue;
+    if (change->record == Change::Record::kUnit &&
+        (item.after == nullptr || before.units.Find(change->name) == nullptr)) {
+      Violate("S8", "nothing says why the unit was made or destroyed: " + change->name);
+    }
+    if (change->record == Change::Record::kRollout) {
+      Violate("S8", "nothing says why the rollout has changed: " + change->name);
+    }
+    if (item.after == nullptr) continue;
     if (change->record == Change::Record::kAssignment) {
       Violate("S8", fmt::format("nothing says why the assignment of {} to {} was written",
                                 change->name, change->machine));
@@ -152,12 +176,58 @@ void Checker::CheckEvents(const Revision& revision, const ClusterView& before) {
   }
 }
 
+// S6: no more machines are emptied at once by voluntary moves than the budget allows, which is one.
+void Checker::CheckVoluntary(const EventEntry& entry) {
+  const std::string_view why = entry.reason;
+  if (entry.kind != "moving" ||
+      (why != "rebalance" && !why.ends_with("is drained") && !why.ends_with("(FleetLock)"))) {
+    voluntary_.erase(entry.unit);
+    return;
+  }
+  voluntary_[entry.unit] = entry.machine;
+  std::set<std::string> sources;
+  std::erase_if(voluntary_, [&](const auto& move) {
+    const auto* stored = view_->assignments.Find(UnitOnMachine{move.first, move.second});
+    if (stored == nullptr || IsLive(stored->value) || stored->value.next_machine.empty()) {
+      return true;
+    }
+    sources.insert(move.second);
+    return false;
+  });
+  if (sources.size() > 1) {
+    Violate("S6", fmt::format("{} was moved off {} while {} machines are emptied already",
+                              entry.unit, entry.machine, sources.size() - 1));
+  }
+}
+
+// S6: of each group of FleetLock one machine may reboot.
+void Checker::CheckSlots(const std::string& machine) {
+  const auto* settings = view_->settings.Find(machine);
+  if (settings == nullptr || !settings->value.lock_granted) return;
+  for (const auto& [other, its] : view_->settings) {
+    if (other == machine || !its.value.lock_granted ||
+        its.value.lock_group != settings->value.lock_group) {
+      continue;
+    }
+    Violate("S6", fmt::format("{} and {} both have the slot of the group {}", machine, other,
+                              its.value.lock_group));
+  }
+}
+
+bool Checker::IsClosed(const ClusterView& view, const std::string& machine) {
+  const auto* settings = view.settings.Find(machine);
+  return settings != nullptr && settings->value.IsClosed();
+}
+
 void Checker::CheckAssignmentPut(const ClusterView& before, const std::string& unit,
                                  const std::string& machine, const Assignment& put) {
   trace_(fmt::format("assignment {} on {} {} generation {}", unit, machine, ToString(put.state),
                      put.generation));
   // In a restored registry a generation above its revision is one of the history before.
-  int64_t& highest = generations_[put.uid];
+  // Of a global unit each machine has its own: one may be adopted as it runs while others are new.
+  // So it is where copies of an earlier history, with its generations, are put an end to.
+  const bool by_machine = restored_ || IsGlobal(unit);
+  int64_t& highest = generations_[by_machine ? put.uid + " " + machine : put.uid];
   if (restored_ && highest > view_->revision) highest = 0;
   if (put.generation < highest) {
     Violate("S7", fmt::format("{} on {}: generation {} after {}", unit, machine, put.generation,
@@ -200,6 +270,8 @@ void Checker::CheckNewPlace(const ClusterView& before, const std::string& unit,
     Violate("S5", fmt::format("{} was placed on {}, which is not there", unit, machine));
   } else if (target->value.leaving && !is_adopted) {
     Violate("S6", fmt::format("{} was placed on {}, which is leaving", unit, machine));
+  } else if (IsClosed(before, machine) && !is_adopted) {
+    Violate("S6", fmt::format("{} was placed on {}, which is cordoned or drained", unit, machine));
   }
   if (IsGlobal(unit)) return;
   for (auto it = FirstOf(before.assignments, unit); InUnit(it, before.assignments, unit); ++it) {
@@ -220,7 +292,7 @@ void Checker::CheckNewPlace(const ClusterView& before, const std::string& unit,
     }
   }
   if (target == nullptr || is_adopted || view_->contents.Find(put.content_hash) == nullptr) return;
-  const scheduler::Naive oracle = Oracle(unit);
+  const scheduler::Naive oracle = Oracle(unit, /*reports=*/false);
   const std::string why = oracle.RulesOut(unit, machine, scheduler::As::kNewcomer);
   if (!why.empty()) {
     // The zones of other machines are facts that a placement does not compare.
@@ -252,14 +324,14 @@ bool Checker::IsGlobal(const std::string& unit) const {
 }
 
 // All that is assigned, as the definitions see it, without the places of one unit.
-scheduler::Naive Checker::Oracle(const std::string& without) const {
+scheduler::Naive Checker::Oracle(const std::string& without, bool reports) const {
   scheduler::Naive oracle;
   for (const auto& [id, machine] : view_->machines) {
     const auto* settings = view_->settings.Find(id);
     oracle.SetMachine({.id = id,
                        .metadata = EffectiveMetadata(
                            machine.value, settings == nullptr ? nullptr : &settings->value),
-                       .schedulable = !machine.value.leaving,
+                       .schedulable = !machine.value.leaving && !IsClosed(*view_, id),
                        .capacity = {machine.value.milli_cores, machine.value.memory_bytes}});
   }
   for (const auto& [name, record] : view_->units) {
@@ -278,7 +350,11 @@ scheduler::Naive Checker::Oracle(const std::string& without) const {
       holds[{place.machine, place.unit}] = scheduler::Hold::kRuns;
       continue;
     }
-    if (!assignment.value.next_machine.empty()) {
+    // What is not wanted any more goes nowhere.
+    const auto* record = view_->units.Find(place.unit);
+    const bool moves = record != nullptr && record->value.uid == assignment.value.uid &&
+                       record->value.desired != DesiredState::kInactive;
+    if (moves && !assignment.value.next_machine.empty()) {
       holds[{assignment.value.next_machine, place.unit}] = scheduler::Hold::kRuns;
     }
     const auto* state = view_->states.Find(place);
@@ -287,13 +363,24 @@ scheduler::Naive Checker::Oracle(const std::string& without) const {
                       state->value.generation == assignment.value.generation;
     if (!gone) holds.try_emplace({place.machine, place.unit}, scheduler::Hold::kLeaves);
   }
+  for (const auto& [place, state] : view_->states) {
+    if (!reports || place.unit == without || state.value.gone) continue;
+    if (view_->units.Find(place.unit) == nullptr && view_->assignments.Find(place) == nullptr) {
+      auto needs = RequirementsOf(place.unit, state.value.content_hash);
+      if (needs == nullptr) continue;
+      oracle.SetUnit(place.unit, needs);
+    }
+    holds.try_emplace({place.machine, place.unit}, scheduler::Hold::kLeaves);
+  }
   for (const auto& [place, hold] : holds) {
     if (RequirementsOf(place.second, [&] {
           const auto* record = view_->units.Find(place.second);
           if (record != nullptr) return record->value.content_hash;
           const auto* assignment =
               view_->assignments.Find(UnitOnMachine{place.second, place.first});
-          return assignment == nullptr ? std::string() : assignment->value.content_hash;
+          if (assignment != nullptr) return assignment->value.content_hash;
+          const auto* state = view_->states.Find(UnitOnMachine{place.second, place.first});
+          return state == nullptr ? std::string() : state->value.content_hash;
         }()) != nullptr) {
       oracle.Place(place.second, place.first, hold);
     }
@@ -316,6 +403,8 @@ void Checker::NoteMachineGone(const ClusterView& before, const std::string& mach
   for (const auto& [place, run] : running_) {
     if (truth.at(place.first).id == machine) excused_.insert({machine, place.second});
   }
+  // What moved off it moves because it is gone.
+  std::erase_if(voluntary_, [&](const auto& move) { return move.second == machine; });
 }
 
 void Checker::NoteMachineBack(const std::string& machine) {

@@ -92,17 +92,26 @@ class Checker final : public RunObserver {
   void CheckNewPlace(const ClusterView& before, const std::string& unit, const std::string& machine,
                      const Assignment& put);
   void CheckEvents(const Revision& revision, const ClusterView& before);
+  void CheckVoluntary(const EventEntry& entry);
+  void CheckSlots(const std::string& machine);
   void NoteMachineGone(const ClusterView& before, const std::string& machine);
   void NoteMachineBack(const std::string& machine);
   void NoteOrder(const std::string& machine, const std::string& unit, const Assignment& order);
   std::shared_ptr<const Requirements> RequirementsOf(const std::string& unit,
                                                      const std::string& hash) const;
-  scheduler::Naive Oracle(const std::string& without) const;
+  // `reports`: also what is only reported, of units of no record or of another uid, occupies.
+  scheduler::Naive Oracle(const std::string& without, bool reports) const;
   void CheckWanted(const std::string& unit, const UnitRecord& record, const Requirements& needs);
   void CheckActual(const std::string& unit, const std::string& machine, const Assignment& live);
   void CheckUnplaced(const std::string& unit, const UnitRecord& record, const Requirements& needs);
+  void CheckEmptied();
+  static bool IsClosed(const ClusterView& view, const std::string& machine);
   bool IsFollowed(const std::string& unit) const;
   void CheckNothingElseRuns();
+  // checker_rollouts.cc
+  void CheckRolling(const ClusterView& before, const std::vector<Change>& changes);
+  void CheckReplicas();
+  void CheckRolloutsEnded();
   bool IsGlobal(const std::string& unit) const;
   const MachineTruth* TruthOf(const std::string& id) const;
   // Another machine has had the same id: what it told the registry is not true of this one.
@@ -114,20 +123,24 @@ class Checker final : public RunObserver {
   registry::ViewBuilder builder_;
   ClusterViewPtr view_;
   std::map<std::string, MachineTruth> truth_;   // while a check runs
-  std::map<std::string, int64_t> generations_;  // by uid, the highest
+  std::map<std::string, int64_t> generations_;  // the highest, by uid (and machine)
   std::map<Place, Run> running_;                // by the Os's name
   std::map<Place, std::deque<Order>> orders_;   // by the machine's id
   uint64_t last_order_ = 0;
   // A copy here may run beside another one (S1): its machine's lease has ended, and it has not come
   // back and stopped it yet.
   std::set<Place> excused_;
-  // Tombstones whose unit was placed anew because their machine was absent.
+  // Tombstones whose unit has been reported gone, or was placed anew because their machine was
+  // absent.
   std::set<Place> ended_;
+  // The last voluntary move of a unit: off which machine.
+  std::map<std::string, std::string> voluntary_;
   mutable std::map<std::pair<std::string, std::string>, std::shared_ptr<const Requirements>>
       requirements_;
   int64_t zones_revision_ = -1000;  // of the last change of machines or their metadata
   bool restored_ = false;
   bool quiet_ = false;
+  std::map<std::string, std::string> rolling_;  // units that a rollout has taken down, and which
   std::set<std::string> retold_;  // units whose refusal was written anew in the quiet, once each
   uint64_t placements_ = 0;
   uint64_t run_count_ = 0;

@@ -56,7 +56,35 @@ void Checker::CheckConverged() {
               fmt::format("a state of {} on {}, which is not there", place.unit, place.machine));
     }
   }
+  CheckEmptied();
   CheckNothingElseRuns();
+  CheckReplicas();
+  CheckRolloutsEnded();
+}
+
+// L4: what is still on a machine that is emptied has nowhere to go.
+void Checker::CheckEmptied() {
+  for (const auto& [place, assignment] : view_->assignments) {
+    const auto* settings = view_->settings.Find(place.machine);
+    if (settings == nullptr || !settings->value.IsEmptied() || !IsLive(assignment.value) ||
+        view_->machines.Find(place.machine) == nullptr) {
+      continue;
+    }
+    const auto* record = view_->units.Find(place.unit);
+    if (record == nullptr) continue;
+    const auto needs = RequirementsOf(place.unit, record->value.content_hash);
+    if (needs == nullptr || !StandsAlone(*needs) || IsFollowed(place.unit)) continue;
+    if (needs->global) {
+      Violate("L4", fmt::format("{}, which is global, runs on {}", place.unit, place.machine));
+      continue;
+    }
+    const auto eligible =
+        Oracle(place.unit, /*reports=*/true).Eligible(std::vector<std::string>{place.unit});
+    if (!eligible.empty()) {
+      Violate("L4", fmt::format("{} is still on {}, which is drained, and {} is eligible",
+                                place.unit, place.machine, eligible.front()));
+    }
+  }
 }
 
 void Checker::CheckWanted(const std::string& unit, const UnitRecord& record,
@@ -95,7 +123,7 @@ void Checker::CheckUnplaced(const std::string& unit, const UnitRecord& record,
     Violate("L3", unit + " is nowhere, and nothing says why");
   }
   if (!StandsAlone(needs) || IsFollowed(unit)) return;
-  const scheduler::Naive oracle = Oracle(unit);
+  const scheduler::Naive oracle = Oracle(unit, /*reports=*/true);
   const std::vector<std::string> eligible = oracle.Eligible(std::vector<std::string>{unit});
   if (!eligible.empty()) {
     for (const auto& [place, assignment] : view_->assignments) {
@@ -157,7 +185,8 @@ void Checker::CheckActual(const std::string& unit, const std::string& machine,
   }
 }
 
-// Whatever runs is assigned there; but for orphans of a registry that knows them no more.
+// Whatever runs is assigned there; but for orphans of a registry that knows them no more, or knows
+// only that they were not wanted at an earlier time.
 void Checker::CheckNothingElseRuns() {
   for (const auto& [place, run] : running_) {
     const MachineTruth& machine = truth_.at(place.first);
@@ -165,7 +194,8 @@ void Checker::CheckNothingElseRuns() {
     const auto* assignment = view_->assignments.Find(UnitOnMachine{place.second, machine.id});
     if (assignment != nullptr && IsLive(assignment->value)) continue;
     const auto* record = view_->units.Find(place.second);
-    const bool is_orphan = record == nullptr || record->value.uid != run.note.uid;
+    const bool is_orphan = record == nullptr || record->value.uid != run.note.uid ||
+                           record->value.desired == DesiredState::kInactive;
     if (is_orphan && (restored_ || HasTwin(truth_, machine.id))) continue;
     Violate("L1",
             fmt::format("{} runs on {}, and is not assigned there", place.second, place.first));

@@ -13,6 +13,7 @@
 #include "sim/event_queue.h"
 #include "sim/machine.h"
 #include "sim/random.h"
+#include "sim/roller.h"
 #include "sim/sim_store.h"
 #include "sim/user.h"
 
@@ -47,7 +48,8 @@ class Cluster {
   std::vector<std::unique_ptr<Machine>> machines;
   std::vector<std::unique_ptr<Machine>> duplicates;  // with the id of another one
   std::unique_ptr<User> user;
-  bool calm = false;  // nothing is broken any more
+  std::unique_ptr<Roller> roller;  // in some of the runs
+  bool calm = false;               // nothing is broken any more
   absl::Duration ttl;
   absl::Duration mass_loss_hold;
 

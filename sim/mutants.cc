@@ -361,6 +361,21 @@ const std::vector<Entry>& Entries() {
              ChangeRecords<MachineRecord>(Record::kMachine, &registry::DecodeMachine,
                                           [](MachineRecord& machine) { machine.leaving = false; }));
        }},
+      {{"rollouts-all-at-once", "a rollout does not keep to MaxUnavailable", {"S6"}},
+       [] {
+         return std::make_unique<ChangesReads>(
+             Role::kEngine, ChangeRecords<RolloutRecord>(
+                                Record::kRollout, &registry::DecodeRollout,
+                                [](RolloutRecord& rollout) { rollout.max_unavailable = "100"; }));
+       }},
+      {{"cordon-ignored", "a cordoned machine gets new units, a drained one keeps its own", {"S6"}},
+       [] {
+         return std::make_unique<ChangesReads>(
+             Role::kEngine,
+             ChangeRecords<MachineSettings>(
+                 Record::kSettings, &registry::DecodeSettings,
+                 [](MachineSettings& settings) { settings.cordoned = settings.drained = false; }));
+       }},
       {{"states-without-lease", "reports outlive their machine", {"C3"}},
        [] {
          return std::make_unique<ChangesWrites>(Role::kAgent, [](store::Put& put) {

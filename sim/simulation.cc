@@ -74,7 +74,9 @@ RunResult RunOnce(const RunOptions& options) {
     cluster.Run(random.Between(absl::ZeroDuration(), 2 * pace));
     const size_t actions = random.Below(4);
     for (size_t i = 0; i < actions; ++i) cluster.user->Act();
+    if (cluster.roller != nullptr && random.Chance(0.3)) cluster.roller->Act();
     if (random.Chance(0.02)) cluster.user->SetMetadata();
+    if (options.drains && random.Chance(0.05)) cluster.user->SetDrain();
     if (!random.Chance(fault_chance)) continue;
     const Fault fault = PickFault(random);
     if (NameOf(fault) == options.without || !Inject(cluster, fault)) continue;

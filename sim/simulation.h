@@ -20,6 +20,7 @@ struct RunOptions {
   size_t faults = 20;     // and so many
   std::string mutant;     // of mutants.h; empty: fleet as it is
   std::string without;    // the name of a fault that is not made
+  bool drains = true;     // machines are cordoned and drained
   std::function<void(const std::string&)> trace;
 };
 

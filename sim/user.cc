@@ -201,6 +201,43 @@ void User::SetMetadata() {
   Put(keys_.Settings(random.Pick(machines_)), std::move(value));
 }
 
+void User::SetDrain() {
+  if (mirror_.view() == nullptr) return;
+  Random& random = *world_->random;
+  const std::string& machine = random.Pick(machines_);
+  const auto* stored = mirror_.view()->settings.Find(machine);
+  MachineSettings settings = stored == nullptr ? MachineSettings{} : stored->value;
+  switch (random.Below(8)) {
+    case 0:
+      settings.cordoned = true;
+      break;
+    case 1:
+    case 2:
+      settings.drained = true;
+      break;
+    case 3:
+      if (settings.lock_group.empty()) settings.lock_group = random.Chance(0.5) ? "a" : "b";
+      break;
+    case 4:
+      settings.lock_group.clear();
+      settings.lock_granted = false;
+      break;
+    default:
+      settings.cordoned = settings.drained = false;
+      break;
+  }
+  world_->trace(fmt::format("user: {}{}{} lock \"{}\"", machine,
+                            settings.cordoned ? " cordoned" : "",
+                            settings.drained ? " drained" : "", settings.lock_group));
+  std::string value = registry::Encode(settings);
+  if (newer_) value += kUnknownField;
+  store::Txn txn;
+  txn.compares = {
+      {.key = keys_.Settings(machine), .revision = stored == nullptr ? 0 : stored->mod_revision}};
+  txn.ops.emplace_back(store::Put{keys_.Settings(machine), std::move(value)});
+  store_.Commit(std::move(txn), [](const absl::StatusOr<store::TxnResult>&) {});
+}
+
 void User::Poison() {
   Random& random = *world_->random;
   const std::string garbage = "\xff\xff not a record";

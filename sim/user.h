@@ -27,6 +27,9 @@ class User {
   void Act();
   // Sets a zone of a machine by hand.
   void SetMetadata();
+  // Cordons, drains or opens a machine, or has its updater ask for a slot to reboot or give it
+  // back.
+  void SetDrain();
   // A value that nobody can read, in place of a record.
   void Poison();
   // From now on records carry a field that this version does not know.
