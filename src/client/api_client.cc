@@ -16,7 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::string_view kNotConnectedPayload = "fleet/not-connected";
-constexpr absl::Duration kKeepAliveInterval = absl::Seconds(15);
 constexpr size_t kMaxFilterBytes = 4 << 10;  // servers limit the head of a request to 8 KiB
 constexpr size_t kMaxChanges = 10'000;
 constexpr size_t kMaxBatchBytes = 32 << 20;
@@ -51,6 +50,7 @@ absl::StatusCode CodeOf(int http) {
       return absl::StatusCode::kAborted;
     case 429:
       return absl::StatusCode::kResourceExhausted;
+    case 502:
     case 503:
       return absl::StatusCode::kUnavailable;
     case 504:
@@ -104,37 +104,13 @@ std::string ToText(const MetadataChange& change) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::optional<WatchEvent> ToEvent(const SseEvent& sse) {
-  using Kind = WatchEvent::Kind;
-  WatchEvent event;
-  if (!ReadNumber(sse.id, event.revision)) event.revision = 0;
-  const json data = json::parse(sse.data, nullptr, false);
-  if (!data.is_object()) return std::nullopt;
-  if (sse.event == "unit") {
-    event.kind = Kind::kUnit;
-    event.unit = UnitFromJson(data);
-  } else if (sse.event == "state") {
-    event.kind = Kind::kState;
-    event.state = StateFromJson(data);
-  } else if (sse.event == "machine") {
-    event.kind = Kind::kMachine;
-    event.machine = MachineFromJson(data);
-  } else if (sse.event == "sync") {
-    event.kind = Kind::kSync;
-    if (data.contains("revision")) event.revision = NumberAt(data, "revision");
-  } else if (sse.event == "unit-removed") {
-    event.kind = Kind::kUnitRemoved;
-  } else if (sse.event == "state-removed") {
-    event.kind = Kind::kStateRemoved;
-  } else if (sse.event == "machine-removed") {
-    event.kind = Kind::kMachineRemoved;
-  } else {
-    return std::nullopt;  // of a newer server
-  }
-  event.name = StringAt(data, "name");
-  event.machine_id = StringAt(data, "machineID");
-  if (event.machine_id.empty()) event.machine_id = StringAt(data, "id");
-  return event;
+std::vector<std::string> EventFilters(const std::string& unit, const std::string& machine,
+                                      const std::string& after) {
+  std::vector<std::string> filters;
+  if (!unit.empty()) filters.push_back(Cat("unitName=", UrlEncode(unit)));
+  if (!machine.empty()) filters.push_back(Cat("machineID=", UrlEncode(machine)));
+  if (!after.empty()) filters.push_back(Cat("after=", UrlEncode(after)));
+  return filters;
 }
 
 // A glob for all names that begin with `prefix`.
@@ -290,6 +266,33 @@ struct ApiClient::Impl {
     return parsed;
   }
 
+  // The stream that is served at `target`, or the error that is instead.
+  absl::StatusOr<SseStream> OpenStream(const std::string& target) {
+    const HttpRequest request{.target = target};
+    std::unique_ptr<HttpConnection> stream;
+    ASSIGN_OR_RETURN(HttpHead head,
+                     WithConnection<HttpHead>(true, [&](std::unique_ptr<HttpConnection>& used) {
+                       auto opened = used->Open(request, DeadlineFrom());
+                       if (opened.ok()) stream = std::move(used);
+                       return opened;
+                     }));
+    Trace(Cat("GET ", target, ": ", head.code));
+    Warn(head);
+    if (head.code == 200) return SseStream(std::move(stream));
+    HttpResponse response{.head = std::move(head), .body = {}};
+    for (;;) {
+      auto bytes = stream->ReadSome(DeadlineFrom());
+      if (!bytes.ok() || !*bytes) break;
+      response.body += **bytes;
+    }
+    return ErrorOf(response);
+  }
+
+  absl::Status CallMachine(const std::string& machine, std::string_view what) {
+    return Call({.method = "POST", .target = Cat("/fleet/v1/machines/", UrlEncode(machine), what)})
+        .status();
+  }
+
   // All elements of the pages of a list.
   template <typename Entity>
   absl::StatusOr<std::vector<Entity>> List(const std::string& path, const std::string& member,
@@ -417,29 +420,79 @@ absl::StatusOr<Plan> ApiClient::Rebalance(std::optional<int64_t> max_moves) {
   return PlanFromJson(answer);
 }
 
+absl::StatusOr<ScaleAnswer> ApiClient::Scale(const std::string& template_name, int64_t replicas) {
+  ASSIGN_OR_RETURN(
+      const json answer,
+      impl_->CallJson({.method = "POST",
+                       .target = Cat("/fleet/v1/units/", UrlEncode(template_name), "/scale"),
+                       .body = json{{"replicas", replicas}}.dump()}));
+  return ScaleFromJson(answer);
+}
+
+absl::StatusOr<Rollout> ApiClient::StartRollout(const std::string& unit,
+                                                const RolloutRequest& request) {
+  ASSIGN_OR_RETURN(const json answer,
+                   impl_->CallJson({.method = "POST",
+                                    .target = Cat("/fleet/v1/units/", UrlEncode(unit), "/rollout"),
+                                    .body = ToText(request)}));
+  return RolloutFromJson(answer);
+}
+
+absl::StatusOr<std::vector<Rollout>> ApiClient::ListRollouts() {
+  ASSIGN_OR_RETURN(const json answer, impl_->CallJson({.target = "/fleet/v1/rollouts"}));
+  std::vector<Rollout> rollouts;
+  for (const json& rollout : ListAt(answer, "rollouts")) {
+    rollouts.push_back(RolloutFromJson(rollout));
+  }
+  return rollouts;
+}
+
+absl::StatusOr<Rollout> ApiClient::GetRollout(const std::string& unit) {
+  ASSIGN_OR_RETURN(const json answer,
+                   impl_->CallJson({.target = Cat("/fleet/v1/rollouts/", UrlEncode(unit))}));
+  return RolloutFromJson(answer);
+}
+
+absl::StatusOr<Rollout> ApiClient::ChangeRollout(const std::string& unit, const std::string& verb,
+                                                 const std::string& hash) {
+  const json body = hash.empty() ? json::object() : json{{"hash", hash}};
+  ASSIGN_OR_RETURN(
+      const json answer,
+      impl_->CallJson({.method = "POST",
+                       .target = Cat("/fleet/v1/rollouts/", UrlEncode(unit), "/", verb),
+                       .body = body.dump()}));
+  return RolloutFromJson(answer);
+}
+
 absl::StatusOr<std::vector<Event>> ApiClient::ListEvents(const std::string& unit,
                                                          const std::string& machine,
                                                          const std::string& after, bool keep_json) {
-  std::vector<std::string> filters;
-  if (!unit.empty()) filters.push_back(Cat("unitName=", UrlEncode(unit)));
-  if (!machine.empty()) filters.push_back(Cat("machineID=", UrlEncode(machine)));
-  if (!after.empty()) filters.push_back(Cat("after=", UrlEncode(after)));
-  return impl_->List<Event>("/fleet/v1/events", "events", filters, keep_json, [](const json& data) {
-    return Event{.id = StringAt(data, "id"),
-                 .time = StringAt(data, "time"),
-                 .kind = StringAt(data, "kind"),
-                 .unit = StringAt(data, "unit"),
-                 .machine_id = StringAt(data, "machineID"),
-                 .reason = StringAt(data, "reason"),
-                 .json = ""};
-  });
+  return impl_->List<Event>("/fleet/v1/events", "events", EventFilters(unit, machine, after),
+                            keep_json, EventFromJson);
 }
 
 absl::Status ApiClient::ForgetMachine(const std::string& machine) {
-  return impl_
-      ->Call(
-          {.method = "POST", .target = Cat("/fleet/v1/machines/", UrlEncode(machine), "/forget")})
-      .status();
+  return impl_->CallMachine(machine, "/forget");
+}
+
+absl::Status ApiClient::CordonMachine(const std::string& machine) {
+  return impl_->CallMachine(machine, "/cordon");
+}
+
+absl::Status ApiClient::DrainMachine(const std::string& machine) {
+  return impl_->CallMachine(machine, "/drain");
+}
+
+absl::Status ApiClient::UncordonMachine(const std::string& machine) {
+  return impl_->CallMachine(machine, "/uncordon");
+}
+
+absl::StatusOr<Drain> ApiClient::GetDrain(const std::string& machine) {
+  ASSIGN_OR_RETURN(
+      const json answer,
+      impl_->CallJson({.target = Cat("/fleet/v1/machines/", UrlEncode(machine), "/drain")},
+                      impl_->Beyond(kTimeForPlans)));
+  return DrainFromJson(answer);
 }
 
 absl::Status ApiClient::AdoptUnit(const std::string& unit) {
@@ -482,48 +535,28 @@ absl::StatusOr<std::unique_ptr<WatchStream>> ApiClient::Watch(const WatchOptions
   std::string target = Cat("/fleet/v1/watch?resource=", Join(resources, ","));
   target += FilterParameters(options);
   if (options.since) Append(target, "&since=", *options.since);
-  const HttpRequest request{.target = target};
-  std::unique_ptr<HttpConnection> stream;
-  ASSIGN_OR_RETURN(HttpHead head, impl_->WithConnection<HttpHead>(
-                                      true, [&](std::unique_ptr<HttpConnection>& used) {
-                                        auto opened = used->Open(request, impl_->DeadlineFrom());
-                                        if (opened.ok()) stream = std::move(used);
-                                        return opened;
-                                      }));
-  impl_->Trace(Cat("GET ", target, ": ", head.code));
-  impl_->Warn(head);
-  if (head.code == 200) return std::make_unique<WatchStream>(std::move(stream));
-  HttpResponse response{.head = std::move(head), .body = {}};
-  for (;;) {
-    auto bytes = stream->ReadSome(impl_->DeadlineFrom());
-    if (!bytes.ok() || !*bytes) break;
-    response.body += **bytes;
-  }
-  return ErrorOf(response);
+  ASSIGN_OR_RETURN(SseStream stream, impl_->OpenStream(target));
+  return std::make_unique<WatchStream>(std::move(stream));
 }
 
-WatchStream::WatchStream(std::unique_ptr<HttpConnection> connection)
-    : connection_(std::move(connection)), last_heard_(MonotonicNow()) {}
+absl::StatusOr<std::unique_ptr<JournalStream>> ApiClient::OpenJournal(
+    const JournalOptions& options) {
+  std::string target =
+      Cat("/fleet/v1/units/", UrlEncode(options.unit), "/journal?lines=", options.lines);
+  if (!options.machine_id.empty()) Append(target, "&machineID=", UrlEncode(options.machine_id));
+  if (options.follow) target += "&follow=true";
+  if (!options.after.empty()) Append(target, "&after=", UrlEncode(options.after));
+  ASSIGN_OR_RETURN(SseStream stream, impl_->OpenStream(target));
+  return std::make_unique<JournalStream>(std::move(stream), options.after);
+}
 
-absl::StatusOr<std::optional<WatchEvent>> WatchStream::Next(absl::Time deadline) {
-  for (;;) {
-    while (!pending_.empty()) {
-      std::optional<WatchEvent> event = ToEvent(pending_.back());
-      pending_.pop_back();
-      if (event) return event;
-    }
-    const absl::Time silent = last_heard_ + 3 * kKeepAliveInterval;
-    auto bytes = connection_->ReadSome(std::min(deadline, silent));
-    if (absl::IsDeadlineExceeded(bytes.status())) {
-      if (MonotonicNow() < silent) return std::nullopt;
-      return absl::UnavailableError("the server has gone silent");
-    }
-    RETURN_IF_ERROR(bytes.status());
-    if (!*bytes) return absl::UnavailableError("the server ended the stream");
-    last_heard_ = MonotonicNow();
-    pending_ = parser_.Feed(**bytes);
-    std::reverse(pending_.begin(), pending_.end());
-  }
+absl::StatusOr<std::unique_ptr<EventStream>> ApiClient::FollowEvents(const std::string& unit,
+                                                                     const std::string& machine,
+                                                                     const std::string& after) {
+  std::vector<std::string> query = EventFilters(unit, machine, after);
+  query.emplace_back("follow=true");
+  ASSIGN_OR_RETURN(SseStream stream, impl_->OpenStream(Cat("/fleet/v1/events?", Join(query, "&"))));
+  return std::make_unique<EventStream>(std::move(stream), after);
 }
 
 }  // namespace fleet::client

@@ -22,8 +22,9 @@
 #include "client/entities.h"
 #include "client/http.h"
 #include "client/planning.h"
-#include "client/sse.h"
+#include "client/rollouts.h"
 #include "client/stream.h"
+#include "client/streams.h"
 
 namespace fleet::client {
 
@@ -78,63 +79,6 @@ struct MetadataChange {
   std::optional<std::string> value;  // unset: remove
 };
 
-// Something that the cluster did.
-struct Event {
-  std::string id;    // of the record that it is in; ids sort by time
-  std::string time;  // RFC 3339, in UTC
-  std::string kind;  // "placed", "moved", "stopped", …
-  std::string unit;
-  std::string machine_id;
-  std::string reason;
-  std::string json;
-};
-
-struct WatchOptions {
-  bool units = false;
-  bool states = false;
-  bool machines = false;
-  // Filters for units and states; both empty: all. The server may send more when they are many.
-  std::vector<std::string> names;
-  std::vector<std::string> globs;
-  std::optional<int64_t> since;
-};
-
-struct WatchEvent {
-  enum class Kind {
-    kUnit,
-    kUnitRemoved,
-    kState,
-    kStateRemoved,
-    kMachine,
-    kMachineRemoved,
-    kSync,
-  };
-  Kind kind = Kind::kSync;
-  int64_t revision = 0;
-  Unit unit;               // kUnit
-  UnitState state;         // kState
-  Machine machine;         // kMachine
-  std::string name;        // of the unit in kUnitRemoved and kStateRemoved
-  std::string machine_id;  // of kStateRemoved and kMachineRemoved
-};
-
-// An open event stream; independent of the client that opened it.
-class WatchStream {
- public:
-  explicit WatchStream(std::unique_ptr<HttpConnection> connection);
-
-  // The next event, or nullopt when `deadline` (MonotonicNow()'s clock) passes first.
-  // UNAVAILABLE when the stream has ended or nothing, not even a keep-alive comment, came for
-  // three times its interval.
-  absl::StatusOr<std::optional<WatchEvent>> Next(absl::Time deadline);
-
- private:
-  std::unique_ptr<HttpConnection> connection_;
-  SseParser parser_;
-  std::vector<SseEvent> pending_;  // in reverse order
-  absl::Time last_heard_;
-};
-
 class ApiClient {
  public:
   explicit ApiClient(ClientOptions options);
@@ -172,14 +116,39 @@ class ApiClient {
   // `max_moves`.
   absl::StatusOr<Plan> Rebalance(std::optional<int64_t> max_moves);
 
+  // Has the cluster keep instances 1 to `replicas` of a registered template.
+  absl::StatusOr<ScaleAnswer> Scale(const std::string& template_name, int64_t replicas);
+
+  // Begins to bring a new text, or a restart, to a template's instances, or to a unit.
+  absl::StatusOr<Rollout> StartRollout(const std::string& unit, const RolloutRequest& request);
+  absl::StatusOr<std::vector<Rollout>> ListRollouts();
+  absl::StatusOr<Rollout> GetRollout(const std::string& unit);
+  // `verb` is pause, resume or undo; of undo, the beginning of a former text's hash or empty.
+  absl::StatusOr<Rollout> ChangeRollout(const std::string& unit, const std::string& verb,
+                                        const std::string& hash);
+
   // What the cluster did, the oldest first; of one unit, of one machine, after the record of that
   // id, unless those are empty.
   absl::StatusOr<std::vector<Event>> ListEvents(const std::string& unit, const std::string& machine,
                                                 const std::string& after, bool keep_json = false);
 
+  // The same as they happen, those that there are first.
+  absl::StatusOr<std::unique_ptr<EventStream>> FollowEvents(const std::string& unit,
+                                                            const std::string& machine,
+                                                            const std::string& after);
+
   // An absent machine, by its id or the beginning of one, is gone for good. NOT_FOUND if nothing is
   // known of it; an error if it is a member.
   absl::Status ForgetMachine(const std::string& machine);
+
+  // A machine, by its id or the beginning of one, takes nothing new; its units move away, too; it
+  // takes units again. NOT_FOUND if nothing is known of it.
+  absl::Status CordonMachine(const std::string& machine);
+  absl::Status DrainMachine(const std::string& machine);
+  absl::Status UncordonMachine(const std::string& machine);
+
+  // What is left on a machine, and why.
+  absl::StatusOr<Drain> GetDrain(const std::string& machine);
 
   // Registers a unit that a machine runs and that is in no record.
   absl::Status AdoptUnit(const std::string& unit);
@@ -190,6 +159,8 @@ class ApiClient {
   // In requests that are atomic, in the order of the changes. An error means that those from some
   // request on were not made.
   absl::Status PatchMetadata(const std::vector<MetadataChange>& changes);
+
+  absl::StatusOr<std::unique_ptr<JournalStream>> OpenJournal(const JournalOptions& options);
 
   absl::StatusOr<std::unique_ptr<WatchStream>> Watch(const WatchOptions& options);
 

@@ -85,4 +85,19 @@ Machine MachineFromJson(const json& object) {
   return machine;
 }
 
+const json& ListAt(const json& object, std::string_view key) {
+  static const json kNone = json::array();
+  if (!object.is_object()) return kNone;
+  const auto it = object.find(key);
+  return it != object.end() && it->is_array() ? *it : kNone;
+}
+
+std::vector<std::string> TextsAt(const json& object, std::string_view key) {
+  std::vector<std::string> texts;
+  for (const json& element : ListAt(object, key)) {
+    if (element.is_string()) texts.push_back(element.get<std::string>());
+  }
+  return texts;
+}
+
 }  // namespace fleet::client

@@ -70,5 +70,8 @@ Machine MachineFromJson(const nlohmann::json& json);
 std::string StringAt(const nlohmann::json& object, std::string_view key);
 int64_t NumberAt(const nlohmann::json& object, std::string_view key);
 bool FlagAt(const nlohmann::json& object, std::string_view key);
+// The elements of the array `key`; none if there is no such array.
+const nlohmann::json& ListAt(const nlohmann::json& object, std::string_view key);
+std::vector<std::string> TextsAt(const nlohmann::json& object, std::string_view key);
 
 }  // namespace fleet::client

@@ -14,22 +14,6 @@ std::string Dump(const json& object) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-// The elements of the array `key`; none if there is no such array.
-const json& ListAt(const json& object, std::string_view key) {
-  static const json kNone = json::array();
-  if (!object.is_object()) return kNone;
-  const auto it = object.find(key);
-  return it != object.end() && it->is_array() ? *it : kNone;
-}
-
-std::vector<std::string> TextsAt(const json& object, std::string_view key) {
-  std::vector<std::string> texts;
-  for (const json& element : ListAt(object, key)) {
-    if (element.is_string()) texts.push_back(element.get<std::string>());
-  }
-  return texts;
-}
-
 Verdict VerdictFromJson(const json& object) {
   Verdict verdict{.machine_id = StringAt(object, "machineID"),
                   .eligible = FlagAt(object, "eligible"),
@@ -71,6 +55,18 @@ UnitExplanation ExplanationFromJson(const json& object) {
     if (element.is_object()) explanation.verdicts.push_back(VerdictFromJson(element));
   }
   return explanation;
+}
+
+Drain DrainFromJson(const json& object) {
+  Drain drain{.machine_id = StringAt(object, "machineID"),
+              .drained = FlagAt(object, "drained"),
+              .units_left = NumberAt(object, "unitsLeft")};
+  for (const json& element : ListAt(object, "left")) {
+    drain.left.push_back({.unit = StringAt(element, "unit"),
+                          .reason = StringAt(element, "reason"),
+                          .cannot_move = FlagAt(element, "cannotMove")});
+  }
+  return drain;
 }
 
 Plan PlanFromJson(const json& object) {

@@ -57,6 +57,21 @@ struct UnitExplanation {
   std::string json;               // the answer as it came
 };
 
+// A unit that is still on a machine that is to be empty.
+struct HeldUnit {
+  std::string unit;
+  std::string reason;
+  bool cannot_move = false;  // it will not leave by itself
+};
+
+// How far the emptying of a machine has come.
+struct Drain {
+  std::string machine_id;
+  bool drained = false;  // it is to be
+  int64_t units_left = 0;
+  std::vector<HeldUnit> left;
+};
+
 struct PlannedUnit {
   std::string name;
   std::optional<std::string> content;  // unset: the registered text, or its template's
@@ -88,6 +103,7 @@ struct Plan {
 };
 
 UnitExplanation ExplanationFromJson(const nlohmann::json& json);
+Drain DrainFromJson(const nlohmann::json& object);
 Plan PlanFromJson(const nlohmann::json& json);
 std::string ToText(const PlanRequest& request);
 

@@ -143,6 +143,7 @@ absl::Status Await(Session& session, const Action& action, const Sent& sent, Ver
   const absl::Time deadline = client::MonotonicNow() + action.limits.timeout;
   Waiter waiter =
       action.goal == Goal::kMoved ? Waiter(action.moves) : Waiter(action.goal, sent.made);
+  if (action.makes_units) waiter.ExpectMaking();
   Remedies remedies(session);
   const WaitCallbacks callbacks{
       .outcome =
@@ -155,6 +156,17 @@ absl::Status Await(Session& session, const Action& action, const Sent& sent, Ver
               waiter, callbacks);
 }
 
+void PrintTriggered(Session& session, const Action& action, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (action.goal == Goal::kDestroyed) {
+      session.out() << "Destroyed " << name << "\n";
+    } else {
+      session.out() << "Triggered " << (action.globals.contains(name) ? "global " : "") << "unit "
+                    << name << " " << action.verb << "\n";
+    }
+  }
+}
+
 int Carry(Session& session, const Action& action, Verdict& verdict) {
   auto sent = Send(session, action, verdict);
   if (!sent.ok()) return session.Fail(sent.status());
@@ -163,14 +175,7 @@ int Carry(Session& session, const Action& action, Verdict& verdict) {
       return session.Fail(status);
     return verdict.code();
   }
-  for (const std::string& name : sent->made) {
-    if (action.goal == Goal::kDestroyed) {
-      session.out() << "Destroyed " << name << "\n";
-    } else {
-      session.out() << "Triggered " << (action.globals.contains(name) ? "global " : "") << "unit "
-                    << name << " " << action.verb << "\n";
-    }
-  }
+  PrintTriggered(session, action, sent->made);
   return verdict.code();
 }
 

@@ -25,6 +25,7 @@ struct Action {
   std::map<std::string, std::string> paths;  // of the units whose text came from a file
   std::set<std::string> globals;             // known to be global
   std::map<std::string, std::string> moves;  // kMoved: where each unit is to be
+  bool makes_units = false;  // they come about by themselves: what is not there yet is waited for
   WaitLimits limits;
 };
 
@@ -50,6 +51,9 @@ absl::StatusOr<Sent> Send(Session& session, const Action& action, Verdict& verdi
 
 // Waits for `names` and prints a line about each.
 absl::Status Await(Session& session, const Action& action, const Sent& sent, Verdict& verdict);
+
+// The lines of --no-block.
+void PrintTriggered(Session& session, const Action& action, const std::vector<std::string>& names);
 
 // Send and, unless --no-block, Await; the exit code.
 int Carry(Session& session, const Action& action, Verdict& verdict);

@@ -167,13 +167,16 @@ std::vector<FlagSpec> GlobalFlags() {
 
 const std::vector<Command>& Commands() {
   static const auto* const kCommands = new std::vector<Command>{
-      AdoptCommand(),       BackupCommand(),  CatCommand(),          DestroyCommand(),
-      EventsCommand(),      ExplainCommand(), FdForwardCommand(),    ForgetCommand(),
-      HelpCommand(),        JournalCommand(), ListMachinesCommand(), ListUnitFilesCommand(),
-      ListUnitsCommand(),   LoadCommand(),    PlanCommand(),         RebalanceCommand(),
-      ReleaseHoldCommand(), RestartCommand(), RestoreCommand(),      SshCommand(),
-      StartCommand(),       StatusCommand(),  StopCommand(),         SubmitCommand(),
-      UnloadCommand(),      VerifyCommand(),  VersionCommand(),
+      AdoptCommand(),     BackupCommand(),       CatCommand(),           CompletionCommand(),
+      CordonCommand(),    DestroyCommand(),      DrainCommand(),         EventsCommand(),
+      ExplainCommand(),   FdForwardCommand(),    ForgetCommand(),        HelpCommand(),
+      JournalCommand(),   ListMachinesCommand(), ListUnitFilesCommand(), ListUnitsCommand(),
+      LoadCommand(),      LogsCommand(),         MetadataCommand(),      PlanCommand(),
+      RebalanceCommand(), ReleaseHoldCommand(),  RestartCommand(),       RestoreCommand(),
+      RolloutCommand(),   ScaleCommand(),        SshCommand(),           StartCommand(),
+      StatusCommand(),    StopCommand(),         SubmitCommand(),        TopCommand(),
+      UncordonCommand(),  UnloadCommand(),       UpdateCommand(),        VerifyCommand(),
+      VersionCommand(),
   };
   return *kCommands;
 }

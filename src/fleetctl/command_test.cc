@@ -500,6 +500,19 @@ TEST(Fleetctl, StatusOfAUnitThatIsNowhereEndsWithThree) {
   EXPECT_EQ(fleet.Run({"status", "absent"}).code, kNotFound);
 }
 
+TEST(Fleetctl, StatusAsJsonIsTheApisEntity) {
+  FakeFleet fleet;
+  fleet.Add("a.service", "launched");
+  fleet.Add("b.service", "launched");
+  fleet.units["a.service"]["systemdActiveState"] = "active";
+  const Result one = fleet.Run({"status", "-o", "json", "a"});
+  EXPECT_EQ(one.code, kDone) << one.err;
+  EXPECT_EQ(nlohmann::json::parse(one.out)["systemdActiveState"], "active");
+  const Result two = fleet.Run({"status", "-o", "json", "a", "b"});
+  EXPECT_EQ(two.code, kNotActive);
+  EXPECT_EQ(nlohmann::json::parse(two.out).size(), 2);
+}
+
 TEST(Fleetctl, StatusOfAGlobalUnitIsALinePerMachine) {
   FakeFleet fleet;
   fleet.Add("g.service", "launched");

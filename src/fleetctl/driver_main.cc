@@ -156,12 +156,13 @@ class RegistryApi {
     RETURN_IF_ERROR(RefusedByAll(options.etcd.endpoints));
     Executor& loop = server_.executor();
     ASSIGN_OR_RETURN(store_, store::MakeEtcdStore(options.etcd, &loop));
-    api_ = std::make_unique<api::Api>(
-        api::ApiContext{.executor = &loop,
-                        .store = store_.get(),
-                        .keys = keys_,
-                        .version = FLEET_VERSION,
-                        .unavailable_cause = [this] { return Cause(); }});
+    api_ =
+        std::make_unique<api::Api>(api::ApiContext{.executor = &loop,
+                                                   .store = store_.get(),
+                                                   .keys = keys_,
+                                                   .version = FLEET_VERSION,
+                                                   .unavailable_cause = [this] { return Cause(); },
+                                                   .streams = &server_.streams()});
     mirror_ = std::make_unique<registry::Mirror>(
         store_.get(), &loop, keys_, [this](const ViewChange& change) { OnViewChange(change); });
     mirror_->SetHealthListener([this](const absl::Status& health) { OnHealth(health); });

@@ -118,6 +118,27 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
     return {.body = json{{"units", list}}.dump()};
   }
   if (path == "/fleet/v1/machines/" + absent_machine + "/forget") return {.code = 204};
+  if (path == "/fleet/v1/events" && request.target.find("follow=true") != std::string::npos) {
+    if (request.target.find("after=") != std::string::npos) return Error(503, "no more");
+    std::vector<std::string> chunks;
+    for (const json& event : events)
+      chunks.push_back(
+          Cat("id: ", event.value("id", ""), "\nevent: event\ndata: ", event.dump(), "\n\n"));
+    return {.chunks = std::move(chunks)};
+  }
+  if (constexpr std::string_view kMachines = "/fleet/v1/machines/";
+      path.starts_with(kMachines) && !path.ends_with("/forget")) {
+    if (request.method == "POST") {
+      machine_posts.push_back(path.substr(kMachines.size()));
+      return path.starts_with(std::string(kMachines) + "none")
+                 ? Error(404, "nothing is known of it")
+                 : FakeResponse{.code = 204};
+    }
+    if (drains.empty()) return Error(404, "no such machine");
+    const json drain = drains.front();
+    if (drains.size() > 1) drains.erase(drains.begin());
+    return {.body = drain.dump()};
+  }
   if (path == "/fleet/v1/events") {
     json list = json::array();
     const bool again = request.target.find("after=") != std::string::npos;
@@ -128,6 +149,10 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
     return std::exchange(holds, false) ? FakeResponse{.code = 204}
                                        : Error(404, "no hold is in force");
   }
+  if (path.starts_with("/fleet/v1/rollouts") || path.ends_with("/rollout") ||
+      path.ends_with("/scale")) {
+    return Rollout(path.substr(std::string_view("/fleet/v1").size()), request);
+  }
   if (!path.starts_with("/fleet/v1/units/")) return Error(404, "no such path");
   std::string name = path.substr(std::string_view("/fleet/v1/units/").size());
   if (constexpr std::string_view kExplain = "/explain"; name.ends_with(kExplain)) {
@@ -136,12 +161,63 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
     if (explanation == explanations.end()) return Error(404, "no explanation");
     return {.body = explanation->second.dump()};
   }
+  if (constexpr std::string_view kJournal = "/journal"; name.ends_with(kJournal)) {
+    name.resize(name.size() - kJournal.size());
+    return Journal(name, request.target);
+  }
   const auto unit = units.find(name);
   if (unit == units.end()) return Error(404, "unit does not exist");
   return {.body = unit->second.dump()};
 }
 
+FakeResponse FakeFleet::Journal(const std::string& name, const std::string& target) const {
+  const auto journal = journals.find(name);
+  if (journal == journals.end()) return Error(409, "its API listens for itself only");
+  std::vector<std::string> chunks;
+  const bool again = target.find("after=") != std::string::npos;
+  for (const json& entry : journal->second) {
+    if (!again) chunks.push_back(Cat("id: c\nevent: entry\ndata: ", entry.dump(), "\n\n"));
+  }
+  chunks.emplace_back("event: end\ndata: {}\n\n");
+  return {.chunks = std::move(chunks)};
+}
+
 std::vector<std::pair<std::string, json>> FakeFleet::PlanRequests() const { return plan_requests_; }
+
+std::vector<std::pair<std::string, json>> FakeFleet::RolloutRequests() const {
+  return rollout_requests_;
+}
+
+// Does at once what the engine would.
+FakeResponse FakeFleet::Scale(const std::string& unit, const json& body) {
+  json made = json::array();
+  const size_t at = unit.find('@') + 1;
+  for (int number = 1; number <= body["replicas"].get<int>(); ++number) {
+    const std::string name = unit.substr(0, at) + std::to_string(number) + unit.substr(at);
+    Add(name, "launched");
+    made.push_back(name);
+  }
+  return {.body =
+              json{{"revision", kRevision}, {"units", made}, {"surplus", json::array()}}.dump()};
+}
+
+FakeResponse FakeFleet::Rollout(const std::string& path, const FakeRequest& request) {
+  const std::vector<std::string> parts = SplitList(path, '/');
+  if (request.method == "POST") {
+    rollout_requests_.emplace_back(path, json::parse(request.body));
+    if (parts[2] == "scale") return Scale(parts[1], rollout_requests_.back().second);
+  }
+  if (parts.size() == 1) {
+    json list = json::array();
+    for (const auto& [unit, answers] : rollouts) list.push_back(answers.front());
+    return {.body = json{{"rollouts", list}}.dump()};
+  }
+  const auto found = rollouts.find(parts[1]);
+  if (found == rollouts.end()) return Error(404, "there has been no rollout of " + parts[1]);
+  const json answer = found->second.front();
+  if (found->second.size() > 1) found->second.erase(found->second.begin());
+  return {.body = answer.dump()};
+}
 
 FakeResponse FakeFleet::Plan(const std::string& path, const json& body) {
   plan_requests_.emplace_back(path, body);

@@ -39,8 +39,16 @@ class FakeFleet {
   std::map<std::string, nlohmann::json> explanations;
   // The answer of POST /plan and POST /rebalance; an object with "error" is answered with its code.
   nlohmann::json plan;
+  // The answers of GET /rollouts/NAME, by unit: the first is given once, the last again and again.
+  std::map<std::string, std::vector<nlohmann::json>> rollouts;
   std::string absent_machine = "none";  // the one that may be forgotten
+  // Answers of GET /machines/ID/drain, one after the other; the last one is kept.
+  std::vector<nlohmann::json> drains;
+  std::vector<std::string> machine_posts;  // paths of POST /machines/ID/… after that
+  // A stream of them ends behind them, and is not opened anew behind one of them.
   nlohmann::json events = nlohmann::json::array();
+  // Entries of GET /units/NAME/journal, by unit; 409 for others.
+  std::map<std::string, std::vector<nlohmann::json>> journals;
   bool holds = false;                          // until POST /hold/release
   std::vector<std::string> unreadable;         // in GET /backup
   std::map<std::string, std::string> refused;  // units that batches refuse, and why
@@ -58,6 +66,9 @@ class FakeFleet {
   Result Run(const std::vector<std::string>& arguments, const std::string& input = "");
   // The changes of the batches so far.
   std::vector<nlohmann::json> Changes() const;
+  // The bodies of POST /units/NAME/scale, /units/NAME/rollout and /rollouts/NAME/… so far, each
+  // with its path.
+  std::vector<std::pair<std::string, nlohmann::json>> RolloutRequests() const;
   // The bodies of POST /plan and of POST /rebalance so far, each with its path.
   std::vector<std::pair<std::string, nlohmann::json>> PlanRequests() const;
   // A directory of this fleet's own, for unit files; ends with a slash.
@@ -72,11 +83,15 @@ class FakeFleet {
   client::FakeResponse Watch();
   client::FakeResponse Backup() const;
   client::FakeResponse Plan(const std::string& path, const nlohmann::json& body);
+  client::FakeResponse Journal(const std::string& name, const std::string& target) const;
+  client::FakeResponse Scale(const std::string& unit, const nlohmann::json& body);
+  client::FakeResponse Rollout(const std::string& path, const client::FakeRequest& request);
   client::FakeResponse Patch(const nlohmann::json& operations);
 
   std::string directory_;
   std::vector<nlohmann::json> changes_;
   std::vector<std::pair<std::string, nlohmann::json>> plan_requests_;
+  std::vector<std::pair<std::string, nlohmann::json>> rollout_requests_;
   std::unique_ptr<client::FakeServer> server_;
 };
 

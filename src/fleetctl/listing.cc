@@ -9,12 +9,9 @@
 #include "fleetctl/exit_code.h"
 #include "fleetctl/output.h"
 #include "fleetctl/select.h"
-#include "nlohmann/json.hpp"
 
 namespace fleet::fleetctl {
 namespace {
-
-using nlohmann::json;
 
 // Changes that come within this time after the first are drawn at once.
 constexpr absl::Duration kGather = absl::Milliseconds(100);
@@ -26,9 +23,7 @@ struct View {
 
 absl::StatusOr<View> ViewFrom(Session& session, const Listing& listing) {
   View view{.format = session.flags().Text("output"), .columns = {}};
-  const std::vector<std::string_view> formats = {"table", "wide", "json", "yaml", "name"};
-  if (std::find(formats.begin(), formats.end(), view.format) == formats.end())
-    return UsageError(Cat("-o is table, wide, json, yaml or name, not \"", view.format, "\""));
+  RETURN_IF_ERROR(CheckFormat(session.flags(), {"table", "wide", "json", "yaml", "name"}));
   const bool given = session.flags().Given("fields");
   if (view.format == "wide" && !given) {
     for (size_t i = 0; i < listing.fields.size(); ++i) view.columns.push_back(i);
@@ -164,16 +159,6 @@ int RunListing(Session& session, const Listing& listing) {
   const absl::Status status = session.flags().On("watch") ? WatchAndDraw(session, listing, *view)
                                                           : Draw(session, listing, *view);
   return status.ok() ? kDone : session.Fail(status);
-}
-
-std::string RenderEntities(const std::vector<std::string>& entities, std::string_view format,
-                           bool as_list) {
-  json document = json::array();
-  for (const std::string& entity : entities)
-    document.push_back(json::parse(entity, nullptr, false));
-  if (!as_list && document.size() == 1) document = json(document[0]);
-  if (format == "yaml") return ToYaml(document);
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace fleet::fleetctl

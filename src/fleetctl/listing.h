@@ -37,8 +37,4 @@ struct Listing {
 std::vector<FlagSpec> ListFlags();
 int RunListing(Session& session, const Listing& listing);
 
-// Prints JSON texts as `format` (json or yaml) says: a list, or the one entity.
-std::string RenderEntities(const std::vector<std::string>& entities, std::string_view format,
-                           bool as_list);
-
 }  // namespace fleet::fleetctl

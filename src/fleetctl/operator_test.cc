@@ -38,6 +38,44 @@ TEST(Events, AreOneLineEachAndCanBeJson) {
   EXPECT_THAT(result.out, HasSubstr("2026-01-02T03:04:05+00:00 moved a.service 8be9f57e"));
   EXPECT_THAT(result.out, HasSubstr("its machine m2 is lost"));
   EXPECT_THAT(fleet.Run({"events", "--output=json"}).out, HasSubstr("\"kind\":\"held\""));
+  EXPECT_THAT(fleet.Run({"events", "-o", "yaml"}).out, HasSubstr("---\nid: e/2\nkind: held\n"));
+  EXPECT_EQ(fleet.Run({"events", "-o", "toml"}).code, kUsage);
+}
+
+TEST(Events, AreFollowedByAStreamThatGoesOnWhereItBrokeOff) {
+  FakeFleet fleet;
+  fleet.events.push_back({{"id", "e/1"}, {"time", "then"}, {"kind", "held"}});
+  const Result result = fleet.Run({"events", "-f"});
+  EXPECT_EQ(result.out, "then held\n");
+  EXPECT_THAT(result.err, HasSubstr("no more"));
+}
+
+TEST(Metadata, SetsAndRemovesAndShowsWhatThereIs) {
+  FakeFleet fleet;
+  const Result result = fleet.Run({"metadata", "8be9", "zone=b=c", "disk-"});
+  EXPECT_EQ(result.code, kDone) << result.err;
+  EXPECT_EQ(result.out, "disk=ssd\nzone=a\n");  // this fleet's machines take no notice
+  const auto& settings = fleet.settings[std::string(FakeFleet::kMachine)];
+  EXPECT_EQ(settings["metadata"]["zone"], "b=c");
+  EXPECT_EQ(settings["removedMetadata"], nlohmann::json::array({"disk"}));
+}
+
+TEST(Metadata, OfAMachineThatIsAwayNeedsItsWholeId) {
+  FakeFleet fleet;
+  const std::string away(32, 'b');
+  EXPECT_EQ(fleet.Run({"metadata", away, "zone=b"}).code, kDone);
+  EXPECT_EQ(fleet.settings[away]["metadata"]["zone"], "b");
+  EXPECT_EQ(fleet.Run({"metadata", "bbbb", "zone=b"}).code, kNotFound);
+}
+
+TEST(Metadata, NothingIsChangedIfAWordIsNoChange) {
+  FakeFleet fleet;
+  for (const std::string bad : {"zone", "zone=", "=b", "-"}) {
+    const Result result = fleet.Run({"metadata", "8be9", "disk-", bad});
+    EXPECT_NE(result.code, kDone) << bad;
+    EXPECT_THAT(result.err, HasSubstr(bad));
+  }
+  EXPECT_TRUE(fleet.settings.empty());
 }
 
 TEST(ReleaseHold, ReleasesTheOneThatIsInForce) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/yaml.h"
 #include "client/text.h"
+#include "fleetctl/exit_code.h"
 #include "nlohmann/json.hpp"
 
 namespace fleet::fleetctl {
@@ -25,58 +27,6 @@ std::string Clean(std::string_view cell) {
   std::replace_if(
       clean.begin(), clean.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
   return clean;
-}
-
-bool NeedsQuotes(const std::string& text) {
-  if (text.empty() || std::isspace(static_cast<unsigned char>(text.front())) ||
-      std::isspace(static_cast<unsigned char>(text.back())))
-    return true;
-  if ((text.find(": ") != std::string::npos) || (text.find(" #") != std::string::npos) ||
-      text.back() == ':')
-    return true;
-  if (std::string_view("-?:,[]{}#&*!|>'\"%@`=~").find(text.front()) != std::string_view::npos)
-    return true;
-  if (std::isdigit(static_cast<unsigned char>(text[0])) || text[0] == '.' || text[0] == '+')
-    return true;  // maybe a number, a date or a time
-  const std::string lower = ToLower(text);
-  for (const std::string_view word : {"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-    if (lower == word) return true;
-  return std::any_of(text.begin(), text.end(),
-                     [](unsigned char c) { return std::iscntrl(c) != 0; });
-}
-
-// A JSON string is a YAML double-quoted scalar.
-std::string Scalar(const json& value) {
-  if (value.is_string() && !NeedsQuotes(value.get_ref<const std::string&>()))
-    return value.get<std::string>();
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
-bool IsBlock(const json& value) { return value.is_structured() && !value.empty(); }
-
-void AppendYaml(std::string& out, const json& value, size_t indent) {
-  const std::string margin(indent, ' ');
-  if (value.is_object()) {
-    for (const auto& [key, element] : value.items()) {
-      Append(out, margin, Scalar(key), ":");
-      if (IsBlock(element)) {
-        out += '\n';
-        AppendYaml(out, element, indent + 2);
-      } else {
-        Append(out, " ", Scalar(element), "\n");
-      }
-    }
-    return;
-  }
-  for (const json& element : value) {
-    if (!IsBlock(element)) {
-      Append(out, margin, "- ", Scalar(element), "\n");
-      continue;
-    }
-    const size_t start = out.size();
-    AppendYaml(out, element, indent + 2);
-    out[start + indent] = '-';
-  }
 }
 
 }  // namespace
@@ -145,11 +95,25 @@ std::string MetadataLabel(const std::map<std::string, std::string>& metadata) {
   return Join(pairs, ",");
 }
 
-std::string ToYaml(const json& value) {
-  if (!IsBlock(value)) return Scalar(value) + "\n";
-  std::string out;
-  AppendYaml(out, value, 0);
-  return out;
+absl::Status CheckFormat(const Flags& flags, std::initializer_list<std::string_view> formats) {
+  const std::string format = flags.Text("output");
+  if (std::find(formats.begin(), formats.end(), format) != formats.end()) return absl::OkStatus();
+  std::string message = "-o is ";
+  for (const std::string_view& known : formats) {
+    const bool last = &known + 1 == formats.end();
+    Append(message, &known == formats.begin() ? "" : last ? " or " : ", ", known);
+  }
+  return UsageError(Cat(message, ", not \"", format, "\""));
+}
+
+std::string RenderEntities(const std::vector<std::string>& entities, std::string_view format,
+                           bool as_list) {
+  json document = json::array();
+  for (const std::string& entity : entities)
+    document.push_back(json::parse(entity, nullptr, false));
+  if (!as_list && document.size() == 1) document = json(document[0]);
+  if (format == "yaml") return ToYaml(document);
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace fleet::fleetctl

@@ -1,13 +1,16 @@
 #pragma once
 
-// What is printed: tables, shortened ids, YAML.
+// What is printed: tables, shortened ids, JSON and YAML; and what --output may be.
 
+#include <initializer_list>
 #include <map>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "fleetctl/flags.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace fleet::fleetctl {
@@ -37,7 +40,11 @@ std::string MachineLabel(std::string_view id, std::string_view ip, bool full);
 // "k=v,k=v", sorted by key.
 std::string MetadataLabel(const std::map<std::string, std::string>& metadata);
 
-// Block style YAML of `json`, ending in a newline.
-std::string ToYaml(const nlohmann::json& json);
+// UsageError, naming the formats, unless --output is one of them.
+absl::Status CheckFormat(const Flags& flags, std::initializer_list<std::string_view> formats);
+
+// Prints JSON texts as `format` (json or yaml) says: a list, or the one entity.
+std::string RenderEntities(const std::vector<std::string>& entities, std::string_view format,
+                           bool as_list);
 
 }  // namespace fleet::fleetctl

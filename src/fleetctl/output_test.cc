@@ -1,7 +1,6 @@
 #include "fleetctl/output.h"
 
 #include "gtest/gtest.h"
-#include "nlohmann/json.hpp"
 
 namespace fleet::fleetctl {
 namespace {
@@ -40,31 +39,6 @@ TEST(Labels, AreShortenedUnlessFull) {
   EXPECT_EQ(MetadataLabel({{"zone", "a"}, {"disk", "ssd"}}), "disk=ssd,zone=a");
 }
 
-TEST(Yaml, IsBlockStyle) {
-  const auto json = nlohmann::json::parse(
-      R"([{"name":"a.service","units":3,"global":true,"metadata":{"zone":"a"},"none":[],
-           "options":[{"name":"X"},{"name":"Y"}]}])");
-  EXPECT_EQ(ToYaml(json),
-            "- global: true\n"
-            "  metadata:\n"
-            "    zone: a\n"
-            "  name: a.service\n"
-            "  none: []\n"
-            "  options:\n"
-            "    - name: X\n"
-            "    - name: \"Y\"\n"
-            "  units: 3\n");
-}
-
-TEST(Yaml, QuotesWhatWouldReadAsSomethingElse) {
-  EXPECT_EQ(ToYaml("true"), "\"true\"\n");
-  EXPECT_EQ(ToYaml("12"), "\"12\"\n");
-  EXPECT_EQ(ToYaml("a: b"), "\"a: b\"\n");
-  EXPECT_EQ(ToYaml("line\nline"), "\"line\\nline\"\n");
-  EXPECT_EQ(ToYaml(""), "\"\"\n");
-  EXPECT_EQ(ToYaml("/bin/sleep 1d"), "/bin/sleep 1d\n");
-}
-
 TEST(WithShortIds, ShortensEachIdInAText) {
   const std::string id = "8be9f57e6f3f4a07a4a4a5c2a4b6a7f1";
   EXPECT_EQ(WithShortIds(id + " is lost, best " + id + ".", false),
@@ -72,6 +46,14 @@ TEST(WithShortIds, ShortensEachIdInAText) {
   EXPECT_EQ(WithShortIds(id, true), id);
   for (const std::string& other : {std::string("bad cafe"), id + "0", id.substr(1), std::string()})
     EXPECT_EQ(WithShortIds(other, false), other);
+}
+
+TEST(Formats, AreNamedWhereAnotherOneIsAskedFor) {
+  Flags flags({{"output", 'o', "FORMAT", "text"}});
+  EXPECT_TRUE(CheckFormat(flags, {"text", "json", "yaml"}).ok());
+  flags.Set("output", "toml");
+  EXPECT_EQ(CheckFormat(flags, {"text", "json", "yaml"}).message(),
+            "-o is text, json or yaml, not \"toml\"");
 }
 
 }  // namespace

@@ -9,17 +9,18 @@
 #include "base/status.h"
 #include "client/text.h"
 #include "fleetctl/exit_code.h"
-#include "fleetctl/listing.h"
 #include "fleetctl/output.h"
 
 namespace fleet::fleetctl {
 namespace {
 
-constexpr std::array<std::string_view, 5> kFormats = {"table", "wide", "json", "yaml", "name"};
-
 // The kinds of changes, in the order of a plan's last line, and what it calls them.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kKinds = {
-    {{"place", "placed"}, {"move", "moved"}, {"stop", "stopped"}, {"wait", "would wait"}}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kKinds = {
+    {{"place", "placed"},
+     {"move", "moved"},
+     {"stop", "stopped"},
+     {"wait", "would wait"},
+     {"stay", "cannot move"}}};
 
 std::string CountsText(const client::Plan& plan) {
   std::vector<std::string> parts;
@@ -68,10 +69,7 @@ std::vector<FlagSpec> PlanTableFlags() {
 }
 
 absl::Status CheckPlanFormat(const Flags& flags) {
-  const std::string format = flags.Text("output");
-  if (std::find(kFormats.begin(), kFormats.end(), format) != kFormats.end())
-    return absl::OkStatus();
-  return UsageError(Cat("-o is table, wide, json, yaml or name, not \"", format, "\""));
+  return CheckFormat(flags, {"table", "wide", "json", "yaml", "name"});
 }
 
 int PrintPlan(Session& session, const client::Plan& plan) {

@@ -40,6 +40,8 @@ class Session {
   std::ostream& err() const { return *environment_.err; }
   const Environment& environment() const { return environment_; }
   client::ApiClient& api();
+  // What another client of the same API is made with.
+  const client::ClientOptions& client_options() const { return options_; }
 
   // "ID.../IP" (whole with --full where a command has it); the machines are read once, when first
   // needed, and once more for an id that is not among them.

@@ -67,7 +67,7 @@ void Waiter::OnSnapshot(const std::vector<client::Unit>& units,
     const auto it = by_name.find(name);
     if (it != by_name.end()) {
       OnUnit(*it->second, now);
-    } else {
+    } else if (!are_to_come_ || !target.last.name.empty()) {
       OnUnitRemoved(name, now);
     }
   }

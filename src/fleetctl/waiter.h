@@ -50,6 +50,8 @@ class Waiter {
 
   // Not for kMoved.
   Waiter(Goal goal, const std::vector<std::string>& names);
+  // The units are made by the cluster: one that is not there yet is still to come.
+  void ExpectMaking() { are_to_come_ = true; }
   // For kMoved: where each unit is to be, by its name.
   explicit Waiter(const std::map<std::string, std::string>& moves);
 
@@ -90,6 +92,7 @@ class Waiter {
 
   Goal goal_;
   std::map<std::string, Target> targets_;
+  bool are_to_come_ = false;
   size_t open_ = 0;
   absl::Time wakeup_ = absl::InfiniteFuture();  // may be too early
   std::vector<Outcome> outcomes_;

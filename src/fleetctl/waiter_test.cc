@@ -46,6 +46,16 @@ TEST(Waiter, AUnitHasStartedWhenItHasNotFailedWithinTheWindow) {
   EXPECT_TRUE(waiter.done());
 }
 
+TEST(Waiter, AUnitThatTheClusterMakesIsStillToCome) {
+  Waiter waiter(Goal::kLaunched, {"a"});
+  waiter.ExpectMaking();
+  waiter.OnSnapshot({}, {}, At(0));
+  EXPECT_FALSE(waiter.done());
+  waiter.OnUnit(UnitOf("a", "launched", "pending"), At(5));
+  waiter.OnSnapshot({}, {}, At(10));  // it was there before the stream was opened again
+  EXPECT_THAT(Take(waiter), ElementsAre(std::pair("a", Kind::kVanished)));
+}
+
 TEST(Waiter, AUnitThatFailsWithinTheWindowHasFailed) {
   Waiter waiter(Goal::kLaunched, {"a"});
   waiter.OnSnapshot({UnitOf("a", "launched", "reached")}, {}, At(0));

@@ -2,17 +2,24 @@
 #include <thread>
 
 #include "base/status.h"
-#include "client/text.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/flags.h"
+#include "fleetctl/output.h"
 
 namespace fleet::fleetctl {
 namespace {
 
-void Print(Session& session, const client::Event& event, bool json) {
-  if (json) {
+// A stream that ends before it has told anything is not opened anew at once.
+constexpr std::chrono::seconds kBeforeAgain(1);
+
+void Print(Session& session, const client::Event& event, const std::string& format) {
+  if (format == "json") {
     session.out() << event.json << "\n";
+    return;
+  }
+  if (format == "yaml") {
+    session.out() << "---\n" << RenderEntities({event.json}, format, /*as_list=*/false);
     return;
   }
   session.out() << event.time << " " << event.kind;
@@ -22,26 +29,41 @@ void Print(Session& session, const client::Event& event, bool json) {
   session.out() << "\n";
 }
 
+// Opens a stream anew that breaks off, where it broke off, until nobody answers or nobody reads.
+absl::Status Follow(Session& session) {
+  const Flags& flags = session.flags();
+  std::string after;
+  for (;;) {
+    ASSIGN_OR_RETURN(const auto stream,
+                     session.api().FollowEvents(flags.Text("unit"), flags.Text("machine"), after));
+    bool told = false;
+    for (;;) {
+      const auto event = stream->Next(absl::InfiniteFuture());
+      if (absl::IsUnavailable(event.status())) break;
+      RETURN_IF_ERROR(event.status());
+      if (!*event) continue;
+      told = true;
+      Print(session, **event, flags.Text("output"));
+      if (!session.out().flush()) return absl::OkStatus();
+    }
+    after = stream->resume();
+    if (!told) std::this_thread::sleep_for(kBeforeAgain);
+  }
+}
+
 absl::StatusOr<int> Events(Session& session) {
   const Flags& flags = session.flags();
   const std::string output = flags.Text("output");
-  if (!output.empty() && output != "json") {
-    return UsageError(Cat("--output=", output, ": the only other format is json"));
+  RETURN_IF_ERROR(CheckFormat(flags, {"text", "json", "yaml"}));
+  if (flags.On("follow")) {
+    RETURN_IF_ERROR(Follow(session));
+    return kDone;
   }
-  const bool json = output == "json";
-  std::string after;
-  while (true) {
-    ASSIGN_OR_RETURN(
-        const auto events,
-        session.api().ListEvents(flags.Text("unit"), flags.Text("machine"), after, json));
-    for (const client::Event& event : events) {
-      Print(session, event, json);
-      after = event.id;
-    }
-    session.out().flush();
-    if (!flags.On("follow") || !session.out()) return kDone;
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-  }
+  ASSIGN_OR_RETURN(
+      const auto events,
+      session.api().ListEvents(flags.Text("unit"), flags.Text("machine"), "", output != "text"));
+  for (const client::Event& event : events) Print(session, event, output);
+  return kDone;
 }
 
 int RunEvents(Session& session) {
@@ -62,7 +84,8 @@ Command EventsCommand() {
           .flags = {{"follow", 'f', "", "", "go on with new ones as they come"},
                     {"unit", 0, "NAME", "", "only those of this unit"},
                     {"machine", 0, "ID", "", "only those of this machine, by its whole id"},
-                    {"output", 'o', "FORMAT", "", "json: one JSON object a line"},
+                    {"output", 'o', "FORMAT", "text",
+                     "text, json (an object a line) or yaml (a document each)"},
                     {"full", 'l', "", "", "do not shorten ids"}},
           .run = RunEvents,
           .max_arguments = 0};

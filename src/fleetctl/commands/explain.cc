@@ -1,19 +1,18 @@
 #include <utility>
 
-#include "client/text.h"
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/explanation_text.h"
-#include "fleetctl/listing.h"
+#include "fleetctl/output.h"
 
 namespace fleet::fleetctl {
 namespace {
 
 int RunExplain(Session& session) {
   const std::string format = session.flags().Text("output");
-  if (format != "text" && format != "json" && format != "yaml")
-    return session.Fail(UsageError(Cat("-o is text, json or yaml, not \"", format, "\"")));
+  const absl::Status known = CheckFormat(session.flags(), {"text", "json", "yaml"});
+  if (!known.ok()) return session.Fail(known);
   const bool each_machine = session.flags().On("full");
   auto selection = SelectUnits(session.api(), session.arguments(), /*templates=*/true);
   if (!selection.ok()) return session.Fail(selection.status());

@@ -2,9 +2,33 @@
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/rolling.h"
+#include "fleetctl/select.h"
 
 namespace fleet::fleetctl {
 namespace {
+
+// What the command does to one unit; its exit code.
+int RestartOne(Session& session, const client::Unit& unit, const WaitLimits& limits) {
+  if (IsTemplate(unit.name) || session.flags().On("rolling")) {
+    client::RolloutRequest request = RolloutRequestFrom(session.flags());
+    request.restart = true;
+    const auto code = CarryRollout(session, "restart", unit.name, request, limits);
+    return code.ok() ? *code : session.Fail(code.status());
+  }
+  Action action{.verb = "restart", .goal = Goal::kLaunched, .limits = limits};
+  client::UnitChange change{.name = unit.name};
+  // As systemctl restart: what is stopped is started.
+  if (unit.desired_state == "launched") {
+    change.restart = true;
+  } else {
+    change.desired_state = "launched";
+  }
+  if (unit.global) action.globals.insert(unit.name);
+  action.changes.push_back(std::move(change));
+  Verdict verdict({unit.name});
+  return Carry(session, action, verdict);
+}
 
 int RunRestart(Session& session) {
   const auto limits = WaitLimitsFrom(session.flags());
@@ -14,24 +38,13 @@ int RunRestart(Session& session) {
   Verdict verdict(OrderOf(session.arguments(), *selection));
   ReportMissing(session, *selection, verdict);
   for (const client::Unit& unit : selection->units) {
-    if (unit.desired_state == "inactive") {
+    if (unit.desired_state == "inactive" && !IsTemplate(unit.name)) {
       session.err() << "Error: cannot restart unit " << unit.name
                     << ": it is inactive, neither loaded nor started\n";
       verdict.Fail(unit.name, kFailed);
       continue;
     }
-    Action action{.verb = "restart", .goal = Goal::kLaunched, .limits = *limits};
-    client::UnitChange change{.name = unit.name};
-    // As systemctl restart: what is stopped is started.
-    if (unit.desired_state == "launched") {
-      change.restart = true;
-    } else {
-      change.desired_state = "launched";
-    }
-    if (unit.global) action.globals.insert(unit.name);
-    action.changes.push_back(std::move(change));
-    Verdict one({unit.name});
-    const int code = Carry(session, action, one);
+    const int code = RestartOne(session, unit, *limits);
     if (code == kDone) continue;
     verdict.Fail(unit.name, code);
     // The next one is touched only when this one runs again.
@@ -42,6 +55,13 @@ int RunRestart(Session& session) {
   return verdict.code();
 }
 
+std::vector<FlagSpec> RestartFlags() {
+  std::vector<FlagSpec> flags = WaitFlags();
+  flags.push_back({"rolling", 0, "", "", "also of single units: each active for HealthyAfter="});
+  for (const FlagSpec& flag : RollingFlags()) flags.push_back(flag);
+  return flags;
+}
+
 }  // namespace
 
 Command RestartCommand() {
@@ -50,9 +70,13 @@ Command RestartCommand() {
           .arguments = "NAME…",
           .description =
               "Each is restarted on its machine once the one before has started again. "
-              "Ends at the first that fails.",
-          .example = "  fleetctl restart 'web@*.service'",
-          .flags = WaitFlags(),
+              "Ends at the first that fails.\nThe instances of a template are restarted by the "
+              "cluster, as many at once as --max-unavailable\nor MaxUnavailable= says, each active "
+              "for HealthyAfter= before the next.",
+          .example =
+              "  fleetctl restart 'web@*.service'\n"
+              "  fleetctl restart web@.service --max-unavailable=2",
+          .flags = RestartFlags(),
           .run = RunRestart,
           .min_arguments = 1};
 }

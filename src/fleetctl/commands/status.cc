@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "client/text.h"
@@ -42,11 +43,39 @@ int StatusOf(Session& session, const client::Unit& unit) {
   return *code == kSshFailed ? kFailed : *code;
 }
 
+// What the API has of a unit, without a look at its machine.
+int EntityOf(Session& session, const std::string& name, std::vector<std::string>& entities) {
+  const auto unit = session.api().GetUnit(name, /*keep_json=*/true);
+  if (!unit.ok()) return session.Fail(unit.status());
+  entities.push_back(unit->json);
+  const auto is_active = [](const client::UnitOnMachine& there) {
+    return there.active_state == "active";
+  };
+  const bool active = unit->global
+                          ? !unit->machines.empty() &&
+                                std::all_of(unit->machines.begin(), unit->machines.end(), is_active)
+                          : is_active(unit->status);
+  return active ? kDone : kNotActive;
+}
+
 int RunStatus(Session& session) {
+  const std::string format = session.flags().Text("output");
+  const absl::Status known = CheckFormat(session.flags(), {"text", "json", "yaml"});
+  if (!known.ok()) return session.Fail(known);
   auto selection = SelectUnits(session.api(), session.arguments());
   if (!selection.ok()) return session.Fail(selection.status());
   Verdict verdict(OrderOf(session.arguments(), *selection));
   ReportMissing(session, *selection, verdict);
+  if (format != "text") {
+    std::vector<std::string> entities;
+    for (const client::Unit& unit : selection->units) {
+      if (const int code = EntityOf(session, unit.name, entities); code != kDone)
+        verdict.Fail(unit.name, code);
+    }
+    if (!entities.empty())
+      session.out() << RenderEntities(entities, format, /*as_list=*/selection->units.size() > 1);
+    return verdict.code();
+  }
   bool first = true;
   for (client::Unit& unit : selection->units) {
     if (!std::exchange(first, false)) session.out() << "\n";
@@ -66,9 +95,13 @@ Command StatusCommand() {
           .arguments = "NAME…",
           .description =
               "Runs here if the unit is on this machine, else over ssh. Of a global "
-              "unit: a line per machine.",
-          .example = "  fleetctl status hello.service",
-          .flags = {SshPortFlag(), {.name = "no-block"}},
+              "unit: a line per machine. With -o json or yaml: what the API has of it.",
+          .example =
+              "  fleetctl status hello.service\n"
+              "  fleetctl status -o json 'web@*'",
+          .flags = {{"output", 'o', "FORMAT", "text", "text, json or yaml"},
+                    SshPortFlag(),
+                    {.name = "no-block"}},
           .run = RunStatus,
           .min_arguments = 1};
 }

@@ -1,0 +1,145 @@
+#include "fleetctl/journal_readers.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/glob.h"
+#include "client/clock.h"
+#include "fleetctl/concurrent.h"
+
+namespace fleet::fleetctl {
+namespace {
+
+constexpr std::chrono::seconds kBeforeAgain(1);
+// So many lines that nobody has taken are kept; those who read wait.
+constexpr size_t kMostKept = 10'000;
+
+}  // namespace
+
+JournalReaders::JournalReaders(client::ClientOptions options, const Settings& settings)
+    : options_(ForThreads(std::move(options))), settings_(settings) {}
+
+JournalReaders::~JournalReaders() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  for (;;) {
+    std::vector<std::thread> ending;
+    {
+      const std::lock_guard lock(mutex_);
+      ending.swap(threads_);
+    }
+    if (ending.empty()) return;
+    for (std::thread& thread : ending) thread.join();
+  }
+}
+
+void JournalReaders::Add(const std::string& unit, const std::string& machine_id) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || !added_.emplace(unit, machine_id).second) return;
+  ++running_;
+  threads_.emplace_back([this, unit, machine_id] {
+    Read(unit, machine_id);
+    {
+      const std::lock_guard ended(mutex_);
+      --running_;
+    }
+    changed_.notify_all();
+  });
+}
+
+void JournalReaders::AddWherever(std::vector<std::string> names, std::vector<std::string> globs) {
+  const std::lock_guard lock(mutex_);
+  ++running_;
+  threads_.emplace_back([this, names = std::move(names), globs = std::move(globs)] {
+    FollowPlacements(names, globs);
+    {
+      const std::lock_guard ended(mutex_);
+      --running_;
+    }
+    changed_.notify_all();
+  });
+}
+
+std::optional<JournalReaders::Message> JournalReaders::Take() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !messages_.empty() || running_ == 0; });
+  if (messages_.empty()) return std::nullopt;
+  Message message = std::move(messages_.front());
+  messages_.pop_front();
+  changed_.notify_all();
+  return message;
+}
+
+void JournalReaders::Put(Message message) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return messages_.size() < kMostKept || stopping_; });
+  messages_.push_back(std::move(message));
+  changed_.notify_all();
+}
+
+bool JournalReaders::Pause() {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, kBeforeAgain, [&] { return stopping_; });
+}
+
+bool JournalReaders::stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+void JournalReaders::Read(const std::string& unit, const std::string& machine_id) {
+  client::ApiClient api(options_);
+  std::string cursor;
+  bool told = false;  // why it cannot be read
+  do {
+    const auto stream = api.OpenJournal({.unit = unit,
+                                         .machine_id = machine_id,
+                                         .lines = settings_.lines,
+                                         .follow = settings_.follow,
+                                         .after = cursor});
+    absl::Status ended = stream.status();
+    while (ended.ok() && !stopping()) {
+      auto entry = (*stream)->Next(client::MonotonicNow() + kLook);
+      ended = entry.status();
+      if (!entry.ok() || !*entry) continue;
+      told = false;
+      Put({.unit = unit, .machine_id = machine_id, .entry = **std::move(entry), .error = {}});
+    }
+    if (absl::IsOutOfRange(ended)) return;  // that was all
+    if (stream.ok()) cursor = (*stream)->cursor();
+    // One that broke off goes on by itself, unless it was to end by itself.
+    const bool worth_telling = !stream.ok() || !settings_.follow;
+    if (worth_telling && !ended.ok() && !std::exchange(told, true))
+      Put({.unit = unit, .machine_id = machine_id, .entry = std::nullopt, .error = ended});
+    if (!settings_.follow || !(absl::IsUnavailable(ended) || absl::IsDeadlineExceeded(ended)))
+      return;
+  } while (Pause());
+}
+
+void JournalReaders::FollowPlacements(const std::vector<std::string>& names,
+                                      const std::vector<std::string>& globs) {
+  client::ApiClient api(options_);
+  const auto is_meant = [&](const std::string& unit) {
+    return std::find(names.begin(), names.end(), unit) != names.end() ||
+           std::any_of(globs.begin(), globs.end(),
+                       [&](const std::string& glob) { return GlobMatches(glob, unit); });
+  };
+  do {
+    const auto stream = api.Watch({.units = true, .names = names, .globs = globs});
+    absl::Status ended = stream.status();
+    while (ended.ok() && !stopping()) {
+      const auto event = (*stream)->Next(client::MonotonicNow() + kLook);
+      ended = event.status();
+      if (!event.ok() || !*event || (*event)->kind != client::WatchEvent::Kind::kUnit) continue;
+      const client::Unit& unit = (*event)->unit;
+      if (!is_meant(unit.name)) continue;
+      if (!unit.target.empty()) Add(unit.name, unit.target);
+      for (const client::UnitOnMachine& there : unit.machines) Add(unit.name, there.machine_id);
+    }
+  } while (Pause());
+}
+
+}  // namespace fleet::fleetctl

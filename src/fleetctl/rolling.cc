@@ -1,0 +1,95 @@
+#include "fleetctl/rolling.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "client/clock.h"
+#include "client/text.h"
+#include "fleetctl/exit_code.h"
+
+namespace fleet::fleetctl {
+namespace {
+
+constexpr absl::Duration kLookEvery = absl::Milliseconds(250);
+
+bool IsLostConnection(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         client::IsNotConnected(status);
+}
+
+// The exit code of a rollout that does not run any more.
+int Ended(Session& session, const client::Rollout& rollout) {
+  if (rollout.state == "done") {
+    session.out() << (rollout.restarts ? "Restarted " : "Updated ") << rollout.name << ": "
+                  << rollout.total << (rollout.total == 1 ? " unit" : " units") << "\n";
+    return kDone;
+  }
+  session.err() << "Error: the rollout of " << rollout.name
+                << (rollout.state == "paused" ? " is paused" : " was rolled back") << ": "
+                << rollout.reason << "\n";
+  if (rollout.state == "paused") {
+    session.err() << "  \"fleetctl rollout resume " << rollout.name << "\" tries again, \"fleetctl "
+                  << "rollout undo " << rollout.name << "\" goes back\n";
+  }
+  return kFailed;
+}
+
+absl::StatusOr<int> Follow(Session& session, client::Rollout rollout, const WaitLimits& limits) {
+  const absl::Time deadline = client::MonotonicNow() + limits.timeout;
+  const std::string id = rollout.id;
+  std::string shown;
+  while (true) {
+    // Rolled back, it has an id that begins with its own.
+    if (!rollout.id.starts_with(id)) {
+      session.err() << "Error: the rollout of " << rollout.name << " was superseded\n";
+      return kFailed;
+    }
+    std::string line = Cat(rollout.name, ": ", rollout.reached, " of ", rollout.total);
+    if (!rollout.not_started.empty()) Append(line, ", ", rollout.not_started.front());
+    if (line != shown) session.err() << line << "\n";
+    shown = line;
+    if (rollout.state != "running") return Ended(session, rollout);
+    const absl::Time now = client::MonotonicNow();
+    if (now >= deadline) {
+      session.err() << "Error: timed out waiting for the rollout of " << rollout.name
+                    << ", which goes on\n";
+      return kTimedOut;
+    }
+    absl::SleepFor(std::min(kLookEvery, deadline - now));
+    auto next = session.api().GetRollout(rollout.name);
+    if (next.ok()) {
+      rollout = *std::move(next);
+    } else if (!IsLostConnection(next.status())) {
+      return next.status();
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<FlagSpec> RollingFlags() {
+  return {{"max-unavailable", 0, "N", "",
+           "how many units may be down at once: a number or a share such as 25%"},
+          {"supersede", 0, "", "", "take the place of a rollout that has not ended"}};
+}
+
+std::vector<FlagSpec> FailureFlags() {
+  return {{"pause-on-failure", 0, "", "", "pause when a unit fails (the default)"},
+          {"rollback-on-failure", 0, "", "", "bring the former text back when a unit fails"},
+          {"force", 0, "", "", "only warn of unknown [X-Fleet] keys"}};
+}
+
+client::RolloutRequest RolloutRequestFrom(const Flags& flags) {
+  return {.max_unavailable = flags.Text("max-unavailable"), .supersede = flags.On("supersede")};
+}
+
+absl::StatusOr<int> CarryRollout(Session& session, const std::string& verb, const std::string& unit,
+                                 const client::RolloutRequest& request, const WaitLimits& limits) {
+  ASSIGN_OR_RETURN(client::Rollout rollout, session.api().StartRollout(unit, request));
+  if (limits.block) return Follow(session, std::move(rollout), limits);
+  session.out() << "Triggered unit " << unit << " " << verb << "\n";
+  return kDone;
+}
+
+}  // namespace fleet::fleetctl

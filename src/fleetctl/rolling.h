@@ -1,0 +1,28 @@
+#pragma once
+
+// What update, restart and rollout have in common: a rollout that is begun, and followed to its
+// end. The engine carries it out, so that it goes on when the command ends early.
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/api_client.h"
+#include "fleetctl/session.h"
+#include "fleetctl/wait.h"
+
+namespace fleet::fleetctl {
+
+// --max-unavailable, --supersede; and those that say what becomes of it when a unit fails.
+std::vector<FlagSpec> RollingFlags();
+std::vector<FlagSpec> FailureFlags();
+
+// The request that the flags of RollingFlags() describe.
+client::RolloutRequest RolloutRequestFrom(const Flags& flags);
+
+// Begins it and, unless --no-block, waits for its end, with a line on stderr about each step; the
+// exit code. `verb` is for the line of --no-block.
+absl::StatusOr<int> CarryRollout(Session& session, const std::string& verb, const std::string& unit,
+                                 const client::RolloutRequest& request, const WaitLimits& limits);
+
+}  // namespace fleet::fleetctl
