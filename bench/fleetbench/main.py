@@ -4,19 +4,21 @@ import json
 import signal
 import sys
 
-from . import (cycle, failover, figures, host, idle, latency, lab, report, scheduler, series,
-               submit)
+from . import (cycle, drain, failover, figures, host, idle, latency, lab, report, rollout,
+               scheduler, series, submit)
 from .errors import BenchError
 
 # case: (function of the options that returns the runs, default units, default runs)
 CASES = {
     "start": (cycle.start, 100, 5),
     "destroy": (cycle.destroy, 100, 5),
+    "drain": (drain.run, 50, 5),
     "failover": (failover.run, 3, 5),
     "failover-etcd": (failover.run_with_etcd, 3, 5),
     "idle": (idle.run, 500, 1),
     "latency": (latency.run, 500, 20),
     "submit": (submit.run, 1000, 5),
+    "rollout": (rollout.run, 100, 3),
     "scheduler": (scheduler.run, 1_000_000, 3),
 }
 
@@ -74,11 +76,13 @@ def _parser():
 _HELP = {
     "start": "from fleetctl start of N services to all active, and to its return",
     "destroy": "from fleetctl destroy of N services to none left, and to its return",
+    "drain": "from the end of each unit's stop on a drained machine to its being active elsewhere",
     "failover": "from the power loss of a machine to its services active elsewhere",
     "failover-etcd": "the same with three etcd members, of which the leading one loses its power",
     "idle": "what fleetd uses, and asks of etcd, while nothing happens",
     "latency": "list-units and list-unit-files, whole process",
     "submit": "fleetctl submit of N different unit files in one command, whole process",
+    "rollout": "a rolling update of N services, a tenth of them at a time",
     "scheduler": "placements a second on 100 to 10,000 machines; needs no lab",
 }
 

@@ -39,8 +39,8 @@ def write(page, results):
 
 def markdown(results):
     measured = [_cycle(results, "start", "active"), _cycle(results, "destroy", "gone"),
-                _failover(results), _failover_etcd(results), _idle(results), _latency(results),
-                _at_once(results), _scheduler(results)]
+                _failover(results), _failover_etcd(results), _drain(results), _idle(results),
+                _latency(results), _at_once(results), _rollout(results), _scheduler(results)]
     measured = [part for part in measured if part]
     parts = [_host(results), _missed(measured), *measured,
              *comparison.sections(results, _section)]
@@ -120,6 +120,41 @@ def _failover_etcd(results):
     return _section("### The same moment, etcd's leader (of three members) loses its power too",
                     ["TTL", "lost with it", "etcd's election", "fleet", "bare etcd lease", "goal",
                      "reached"], rows)
+
+
+# --- rollout --------------------------------------------------------------------------------------
+
+def _rollout(results):
+    """The goals: never more down than a tenth, and 1.3 times what the batches take by themselves."""
+    rows = []
+    for _, each in _of_case(results, "rollout"):
+        count, figures = each["parameters"]["units"], each["figures"]
+        rows.append([str(count), _spread(figures["bound"], 2), _spread(figures["total"], 2),
+                     _spread(figures["ratio"], 2), _verdict(figures["ratio"]["median"], 1.3),
+                     str(figures["most_down"]["max"]),
+                     _verdict(figures["most_down"]["max"], max(1, count // 10))])
+    return _section("### A rolling update, a tenth of N services at a time",
+                    ["N", "the batches' own starts and HealthyAfter", "fleetctl returned", "ratio",
+                     "at most 1.3", "down at once", "at most a tenth"], rows)
+
+
+# --- drain ----------------------------------------------------------------------------------------
+
+def _drain(results):
+    parts = []
+    for _, each in _of_case(results, "drain"):
+        figures = each["figures"]
+        rows = [["a unit is down beyond its own stop, median of all units",
+                 _spread(figures["interruption"], 3), "below 1",
+                 _verdict(figures["interruption"]["median"], 1, strict=True)],
+                ["the same, the unit that is down longest",
+                 _spread(figures["longest_interruption"], 3), "", ""],
+                ["from `fleetctl drain` to all active elsewhere", _spread(figures["active"], 3),
+                 "", ""],
+                ["to its return", _spread(figures["returned"], 3), "", ""]]
+        parts.append(_section(f"### Drain of a machine with {each['parameters']['units']} units",
+                              ["figure", "seconds, min/**median**/max", "goal", "reached"], rows))
+    return "\n\n".join(parts)
 
 
 # --- idle, latency --------------------------------------------------------------------------------

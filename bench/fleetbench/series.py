@@ -11,10 +11,12 @@ SERIES = {
        for case in ("start", "destroy") for count in (1, 10, 100, 500, 1000)},
     **{f"{case}-ttl{ttl}": [case, "--ttl", str(ttl), "--runs", "5"]
        for case in ("failover", "failover-etcd") for ttl in (10, 2)},
+    "drain-50": ["drain", "--units", "50", "--runs", "5"],
     "idle": ["idle", "--units", "500", "--runs", "3"],
     **{f"latency-{count}": ["latency", "--units", str(count), "--runs", "20"]
        for count in (500, 1000)},
     "submit-1000": ["submit", "--units", "1000", "--runs", "5"],
+    "rollout-100": ["rollout", "--units", "100", "--runs", "3"],
     "scheduler": ["scheduler", "--runs", "3"],
 }
 QUICK = {
@@ -22,9 +24,11 @@ QUICK = {
        for case in ("start", "destroy") for count in (1, 10)},
     **{f"{case}-ttl2": [case, "--ttl", "2", "--runs", "1"]
        for case in ("failover", "failover-etcd")},
+    "drain-5": ["drain", "--units", "5", "--runs", "1"],
     "idle": ["idle", "--units", "30", "--seconds", "5"],
     "latency-30": ["latency", "--units", "30", "--runs", "3"],
     "submit-100": ["submit", "--units", "100", "--runs", "1"],
+    "rollout-10": ["rollout", "--units", "10", "--runs", "1"],
     "scheduler": ["scheduler", "--runs", "1", "--filter", "/100$"],
 }
 

@@ -42,7 +42,13 @@ def last_active(machines, pattern, names, seconds=60):
 
 
 def last_stopped(machines, names, since, seconds=60):
-    """When the last stop job of these units ended, by the journals; `since` is monotonic.
+    """When the last stop job of these units ended; `since` is monotonic."""
+    found = stopped(machines, names, since, seconds)
+    return max(found[name] for name in names)
+
+
+def stopped(machines, names, since, seconds=60):
+    """{unit: when its last stop job ended}, by the journals; waits until they tell of all names.
 
     The journal's source time stamp is taken: it is systemd's, not when journald came to it.
     """
@@ -54,7 +60,7 @@ def last_stopped(machines, names, since, seconds=60):
             found.update(_stops(machine, since, offset))
         missing = set(names) - set(found)
         if not missing:
-            return max(found[name] for name in names)
+            return found
         if time.monotonic() > deadline:
             raise BenchError(f"the journals tell no stop of {len(missing)} of {len(names)} units: "
                              f"{' '.join(sorted(missing)[:10])}")

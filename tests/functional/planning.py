@@ -51,7 +51,7 @@ def after(before, planned):
     for unit, (change, _, to) in planned.items():
         if change in ("place", "move"):
             result[unit] = to
-        else:
+        elif change != "stay":
             result.pop(unit, None)
     return result
 

@@ -87,9 +87,17 @@ END
         return lambda: lab.run("m1", "journalctl", "-u", "fleet", f"--after-cursor={cursor}")
 
     yield damage
+    # While fleetd is down: it makes a new registry where it finds none.
     lab.shell("m1", f"""
-        rm -r {drop_in} /root/sum /root/listed {script}; systemctl daemon-reload
-        rm -rf /var/lib/fleet; mv /root/kept /var/lib/fleet""")
+        cat > {script} <<'END'
+#!/bin/sh -e
+test -e /root/kept || exit 0
+rm -rf /var/lib/fleet/*
+cp -a /root/kept/. /var/lib/fleet
+rm -r /root/kept
+END
+        systemctl restart fleet
+        rm -r {drop_in} /root/sum /root/listed {script}; systemctl daemon-reload""")
     lab.wait_members("m1")
 
 
@@ -117,7 +125,10 @@ def test_a_registry_that_is_put_back_is_used_without_a_word_to_systemd(lab, dama
     before = lab.show("m1", "runs.service")
     journal = damaged("echo nonsense > $file")
     wait_for(lambda: "restore it from a backup" in journal(), "the damage to be told")
-    lab.shell("m1", "rm -r /var/lib/fleet && cp -a /root/kept /var/lib/fleet")
+    # At once: fleetd makes a new registry where it finds none.
+    lab.shell("m1", f"""
+        cp -a /root/kept/registry.db {REGISTRY}.kept; rm -f {REGISTRY}-wal
+        mv {REGISTRY}.kept {REGISTRY}; rm -r /root/kept""")
     lab.wait_members("m1")
     assert lab.where("runs.service") == "m1" and lab.show("m1", "runs.service") == before
     assert lab.start("later.service") == "m1"

@@ -1,9 +1,11 @@
 """What fleetctl shows: tables, JSON, status, journals and SSH, over TCP and in a machine."""
 import json
+import os
 import re
+import subprocess
 
 import pytest
-from cluster import service, wait_for
+from cluster import BIN, service, wait_for
 
 LAB = {"machines": 2, "ttl": 5, "metadata": ["m1:zone=a,disk=ssd"]}
 
@@ -99,6 +101,86 @@ def test_journal_shows_the_units_lines(lab):
     assert "line 1" in lab.ctl("journal", "--lines", "20", "talks").stdout
     # Which two they are is journald's: systemd's own lines may come later than the unit's.
     assert len(lab.ctl("journal", "--lines=2", "--output=cat", "talks").stdout.splitlines()) == 2
+
+
+def talker(name, fleet=()):
+    """A service that says its name again and again."""
+    script = f"while echo {name} says so; do sleep 0.2; done"
+    return service(f"ExecStart=/bin/sh -c '{script}'", fleet=fleet)
+
+
+@pytest.mark.machines(2)
+def test_logs_come_from_the_units_machines_whichever_is_asked(lab):
+    where = {name: lab.start(name, talker(name, fleet=["Conflicts=talker-*"]))
+             for name in ("talker-1.service", "talker-2.service")}
+    assert set(where.values()) == set(lab.machines)
+    for asked in lab.machines:
+        def entries(at=asked):
+            done = lab.ctl("logs", "-n", "5", "-o", "json", "talker-*", at=at)
+            return [json.loads(line) for line in done.stdout.splitlines()]
+        wait_for(lambda: sum("says" in entry["message"] for entry in entries()) >= 6, "journald")
+        assert {(entry["unit"], entry["machineID"]) for entry in entries()} == {
+            (name, lab.id[machine]) for name, machine in where.items()}
+    text = lab.ctl("logs", "-n", "3", "talker-1").stdout
+    assert re.search(r"(?m)^talker-1\.service/[0-9a-f]{8} \| \S+Z sh: talker-1.service says", text)
+
+
+def test_logs_follow_new_lines_and_units_that_come(lab):
+    lab.start("talker-1.service", talker("talker-1.service"))
+    with subprocess.Popen([BIN / "fleetctl", "logs", "-f", "-o", "cat", "talker-*"], text=True,
+                          env=lab.env, stdout=subprocess.PIPE) as follower:
+        try:
+            for line in follower.stdout:
+                if line.startswith("talker-1.service says"):
+                    break
+            lab.start("talker-2.service", talker("talker-2.service"))
+            for line in follower.stdout:
+                if line.startswith("talker-2.service says"):
+                    break
+            assert follower.poll() is None
+        finally:
+            follower.kill()
+
+
+def test_events_are_told_as_they_happen(lab):
+    with subprocess.Popen([BIN / "fleetctl", "events", "-f", "--unit=e2.service"], text=True,
+                          env=lab.env, stdout=subprocess.PIPE) as follower:
+        try:
+            lab.start("e1.service")
+            machine = lab.start("e2.service")
+            line = follower.stdout.readline()
+            assert f" placed e2.service {short(lab, machine)}" in line
+        finally:
+            follower.kill()
+
+
+def test_top_fills_a_terminal_of_80_by_24_and_follows_the_cluster(lab):
+    lab.start("t1.service")
+    tmux = ["tmux", "-L", f"fleet-{os.getpid()}", "-f", "/dev/null"]
+
+    def screen():
+        done = subprocess.run([*tmux, "capture-pane", "-p"], check=True, capture_output=True,
+                              text=True)
+        return done.stdout
+    subprocess.run([*tmux, "new-session", "-d", "-x", "80", "-y", "24", f"{BIN}/fleetctl top"],
+                   check=True, env=lab.env)
+    try:
+        wait_for(lambda: "t1.service" in screen(), lambda: f"the unit on\n{screen()}")
+        lines = screen().splitlines()
+        assert len(lines) == 24 and max(map(len, lines)) <= 80
+        assert f"{len(lab.machines)} machines" in lines[0] and "q quit" in lines[-1]
+        for machine in lab.machines:
+            assert lab.id[machine][:8] in screen()
+        lab.start("t2.service")
+        wait_for(lambda: "t2.service" in screen() and "placed t2.service" in screen(),
+                 lambda: f"the new unit, and that it was placed, on\n{screen()}")
+        subprocess.run([*tmux, "send-keys", "t"], check=True)
+        wait_for(lambda: "all units" in screen().splitlines()[-1], "the key to be heeded")
+        subprocess.run([*tmux, "send-keys", "q"], check=True)
+        wait_for(lambda: subprocess.run([*tmux, "has-session"], check=False,
+                                        capture_output=True).returncode != 0, "top to end")
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False, capture_output=True)
 
 
 def test_ssh_runs_a_command_where_the_unit_runs_with_its_status(lab):
