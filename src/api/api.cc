@@ -16,9 +16,16 @@ Api::Api(ApiContext context) : state_(std::make_unique<ApiState>(std::move(conte
   AddBackupRoutes(*state_);
   AddPlanningRoutes(*state_);
   AddOperatorRoutes(*state_);
+  AddScaleRoutes(*state_);
+  AddRolloutRoutes(*state_);
+  AddDrainRoutes(*state_);
+  AddFleetLockRoutes(*state_);
   AddEventRoutes(*state_);
+  AddJournalRoutes(*state_);
   AddWatchRoutes(*state_);
   AddHealthRoutes(*state_);
+  AddMetricsRoutes(*state_);
+  AddOpenApiRoutes(*state_);
   AddDiscoveryRoutes(*state_);
 }
 
@@ -26,7 +33,9 @@ Api::~Api() = default;
 
 void Api::OnViewChange(const ViewChange& change) {
   const ClusterViewPtr before = std::exchange(state_->view, change.view);
+  state_->last_change = state_->context.executor->WallNow();
   state_->counts.Update(before.get(), change);
+  if (state_->request_metrics) state_->view_metrics.Update(before.get(), change);
   state_->hub.OnViewChange(change);
   state_->waiters.Reached(change.view->revision);
 }
@@ -39,7 +48,19 @@ void Api::OnRegistryHealth(const absl::Status& health) {
 
 void Api::Handle(Request request, Responder respond) {
   if (request.method != "GET") log::Debug("API: {} {}", request.method, request.target);
+  if (state_->request_metrics) {
+    respond =
+        state_->request_metrics->Metered(request.method, state_->router.PatternOf(request.target),
+                                         state_->context.executor, std::move(respond));
+  }
   state_->router.Dispatch(std::move(request), std::move(respond));
+}
+
+std::vector<std::pair<std::string, std::string>> Api::Methods() const {
+  std::vector<std::pair<std::string, std::string>> methods;
+  for (const Route& route : state_->router.routes())
+    methods.emplace_back(route.method, route.pattern);
+  return methods;
 }
 
 size_t Api::MaxBody(std::string_view method, std::string_view target) const {
@@ -103,6 +124,22 @@ void WhenSeen(ApiState& state, int64_t revision, Responder respond,
             504, fmt::format("the change is stored (revision {}), but this machine has not been "
                              "told of it in time; what it answers to reads may be older",
                              revision)));
+      });
+}
+
+void CommitAsDecided(ApiState& state, store::Txn txn, std::string changed, Responder respond,
+                     absl::AnyInvocable<Response()> answer) {
+  state.context.store->Commit(
+      std::move(txn),
+      [&state, changed = std::move(changed), respond = std::move(respond),
+       answer = std::move(answer)](absl::StatusOr<store::TxnResult> result) mutable {
+        if (!result.ok()) {
+          respond(WriteErrorResponse(result.status()));
+        } else if (!result->succeeded) {
+          respond(ErrorResponse(409, changed + "; look, and try again"));
+        } else {
+          WhenSeen(state, result->revision, std::move(respond), std::move(answer));
+        }
       });
 }
 

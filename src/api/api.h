@@ -10,12 +10,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "api/http.h"
 #include "api/planning.h"
+#include "api/stream_io.h"
 #include "api/watch_hub.h"
 #include "base/executor.h"
+#include "base/metrics.h"
 #include "model/cluster_view.h"
 #include "registry/keys.h"
 #include "store/store.h"
@@ -27,6 +31,7 @@ struct ApiContext {
   store::Store* store = nullptr;  // bound to `executor`
   registry::Keys keys{"/fleet/"};
   std::string version;
+  std::string machine_id;    // of the machine that serves this API
   size_t token_limit = 100;  // default page size
   // How long a write that is stored waits until the view shows it.
   absl::Duration view_timeout = absl::Seconds(10);
@@ -36,6 +41,11 @@ struct ApiContext {
   // What explanations and plans go by; as the engine's.
   reconcile::EngineSettings settings;
   Planner planner;
+  // For /metrics; null: nothing is counted, and there is no such route.
+  metrics::Registry* metrics = nullptr;
+  // Opens this machine's journal of a unit; not set where there is none.
+  std::function<absl::StatusOr<std::unique_ptr<JournalReader>>(const JournalRequest&)> open_journal;
+  StreamIo* streams = nullptr;  // the server's; null: no journals
 };
 
 struct ApiState;
@@ -58,6 +68,9 @@ class Api final : public RequestHandler {
 
   void Handle(Request request, Responder respond) override;
   size_t MaxBody(std::string_view method, std::string_view target) const override;
+
+  // What is served: methods and the patterns of their paths.
+  std::vector<std::pair<std::string, std::string>> Methods() const;
 
  private:
   std::unique_ptr<ApiState> state_;

@@ -27,19 +27,6 @@ void WriteReport(JsonWriter& json, const StateReport* report) {
   json.Member("systemdSubState", report->sub_state);
 }
 
-// The machines that this incarnation of a unit is assigned to, tombstones left out.
-std::vector<std::string> AssignedTo(const ClusterView& view, const std::string& name) {
-  const std::string& uid = view.units.Find(name)->value.uid;
-  std::vector<std::string> machines;
-  const auto& map = view.assignments;
-  for (auto it = FirstOf(map, name); InUnit(it, map, name); ++it) {
-    const Assignment& assignment = it->second.value;
-    if (assignment.uid != uid || assignment.state == AssignmentState::kGone) continue;
-    machines.push_back(it->first.machine);
-  }
-  return machines;
-}
-
 // A global unit as a whole: as far as its slowest machine; failed if one has failed.
 UnitStatus Combine(const UnitRecord& record, const std::vector<UnitStatus>& parts) {
   UnitStatus whole;
@@ -103,6 +90,18 @@ void WritePlacedStatus(JsonWriter& json, const ClusterView& view, const UnitName
 
 }  // namespace
 
+std::vector<std::string> AssignedTo(const ClusterView& view, const std::string& name) {
+  const std::string& uid = view.units.Find(name)->value.uid;
+  std::vector<std::string> machines;
+  const auto& map = view.assignments;
+  for (auto it = FirstOf(map, name); InUnit(it, map, name); ++it) {
+    const Assignment& assignment = it->second.value;
+    if (assignment.uid != uid || assignment.state == AssignmentState::kGone) continue;
+    machines.push_back(it->first.machine);
+  }
+  return machines;
+}
+
 bool IsGlobal(const UnitFile& file) {
   // The last one counts, as in ParseRequirements; read here without making requirements of it all.
   const auto& options = file.options();
@@ -145,6 +144,14 @@ void WriteState(JsonWriter& json, const UnitOnMachine& where, const StateReport&
   json.Member("drift", report.drift).EndObject();
 }
 
+std::string_view StateOf(const MachineRecord& machine, const Stored<MachineSettings>* settings,
+                         int64_t units) {
+  if (machine.leaving) return "leaving";
+  if (settings == nullptr || !settings->value.IsClosed()) return "ready";
+  if (!settings->value.IsEmptied()) return "cordoned";
+  return units > 0 ? "draining" : "drained";
+}
+
 void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units) {
   const MachineRecord& machine = view.machines.Find(id)->value;
   const Stored<MachineSettings>* settings = view.settings.Find(id);
@@ -156,7 +163,9 @@ void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& 
   }
   json.EndObject();
   json.Member("hostname", machine.hostname).Member("version", machine.version);
-  json.Always("state", machine.leaving ? "leaving" : "ready").Key("units").Int(units);
+  json.Always("state", StateOf(machine, settings, units)).Key("units").Int(units);
+  if (settings != nullptr && settings->value.cordoned) json.Key("cordoned").Bool(true);
+  if (settings != nullptr && settings->value.drained) json.Key("drained").Bool(true);
   if (!machine.api_endpoints.empty()) {
     json.Key("apiEndpoints").BeginArray();
     for (const std::string& endpoint : machine.api_endpoints) json.String(endpoint);

@@ -3,6 +3,8 @@
 // What the API says of units, states and machines: one JSON object each, made from a view. Pure.
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "api/json_writer.h"
 #include "model/cluster_view.h"
@@ -21,8 +23,15 @@ void WriteUnit(JsonWriter& json, const ClusterView& view, const std::string& nam
 bool IsListed(const StateReport& report);
 void WriteState(JsonWriter& json, const UnitOnMachine& where, const StateReport& report);
 
+// "ready" or "leaving". `settings` may be null; `units`: how many are assigned to it.
+std::string_view StateOf(const MachineRecord& machine, const Stored<MachineSettings>* settings,
+                         int64_t units);
 // `units`: how many are assigned to it. REQUIRES: view.machines has it.
 void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units);
+
+// The machines that this incarnation of a unit is assigned to, tombstones left out. REQUIRES:
+// view.units has it.
+std::vector<std::string> AssignedTo(const ClusterView& view, const std::string& name);
 
 // {"name":…} or {"machineID":…} or both, of what has been removed.
 void WriteRemoved(JsonWriter& json, std::string_view name, std::string_view machine);

@@ -115,6 +115,8 @@ void AddBatchRoutes(ApiState& state) {
                       .resource = "Batch",
                       .name = "Apply",
                       .description = "Change many Units at once, each atomic by itself.",
+                      .request_schema = "Batch",
+                      .response_schema = "BatchAnswer",
                       .max_body = kMaxBody,
                       .handler = [&state](const Request& request, Responder respond) {
                         PostBatch(state, request, std::move(respond));

@@ -18,6 +18,7 @@ constexpr std::string_view kSchemas = R"json({
  "id":{"type":"string","required":true},"primaryIP":{"type":"string"},
  "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
  "hostname":{"type":"string"},"version":{"type":"string"},"state":{"type":"string"},
+ "cordoned":{"type":"boolean"},"drained":{"type":"boolean"},
  "units":{"type":"integer"},"apiEndpoints":{"type":"array","items":{"type":"string"}},"systemdUser":{"type":"string"}}},
 "MachinePage":{"id":"MachinePage","type":"object","properties":{
  "machines":{"type":"array","items":{"$ref":"Machine"}},"nextPageToken":{"type":"string"}}},
@@ -89,11 +90,61 @@ constexpr std::string_view kSchemas = R"json({
 "Plan":{"id":"Plan","type":"object","properties":{
  "revision":{"type":"integer"},
  "changes":{"type":"array","items":{"type":"object","properties":{
-  "change":{"type":"string","enum":["place","move","stop","wait"]},"unit":{"type":"string"},
+  "change":{"type":"string","enum":["place","move","stop","wait","stay"]},"unit":{"type":"string"},
   "from":{"type":"string"},"machine":{"type":"string"},"reason":{"type":"string"}}}},
  "skipped":{"type":"array","items":{"type":"string"}}}},
+"MachinePatch":{"id":"MachinePatch","type":"array","items":{"type":"object","properties":{
+ "op":{"type":"string","enum":["add","replace","remove"],"required":true},
+ "path":{"type":"string","required":true},"value":{"type":"string"}}}},
+"Batch":{"id":"Batch","type":"object","properties":{
+ "changes":{"type":"array","items":{"type":"object","properties":{
+  "name":{"type":"string","required":true},
+  "desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
+  "content":{"type":"string"},"options":{"type":"array","items":{"$ref":"UnitOption"}},
+  "replace":{"type":"boolean"},"force":{"type":"boolean"},"restart":{"type":"boolean"},
+  "start":{"type":"boolean"},"stop":{"type":"boolean"},"destroy":{"type":"boolean"}}}}}},
+"BatchAnswer":{"id":"BatchAnswer","type":"object","properties":{
+ "revision":{"type":"integer"},
+ "results":{"type":"array","items":{"type":"object","properties":{
+  "name":{"type":"string","required":true},"code":{"type":"integer","required":true},
+  "message":{"type":"string"},"differs":{"type":"boolean"},"same":{"type":"boolean"}}}}}},
+"LockRequest":{"id":"LockRequest","type":"object","properties":{
+ "client_params":{"type":"object","properties":{
+  "id":{"type":"string","required":true},"group":{"type":"string","required":true}}}}},
+"LockAnswer":{"id":"LockAnswer","type":"object","properties":{}},
+"LockError":{"id":"LockError","type":"object","properties":{
+ "kind":{"type":"string","required":true},"value":{"type":"string","required":true}}},
+"Drain":{"id":"Drain","type":"object","properties":{
+ "machineID":{"type":"string","required":true},"revision":{"type":"integer"},
+ "present":{"type":"boolean"},"cordoned":{"type":"boolean"},"drained":{"type":"boolean"},
+ "lockGroup":{"type":"string"},"lockGranted":{"type":"boolean"},
+ "unitsLeft":{"type":"integer"},
+ "left":{"type":"array","items":{"type":"object","properties":{
+  "unit":{"type":"string"},"reason":{"type":"string"},"cannotMove":{"type":"boolean"}}}}}},
 "RebalanceRequest":{"id":"RebalanceRequest","type":"object","properties":{
  "maxMoves":{"type":"integer"}}},
+"ScaleRequest":{"id":"ScaleRequest","type":"object","properties":{
+ "replicas":{"type":"integer","required":true}}},
+"ScaleAnswer":{"id":"ScaleAnswer","type":"object","properties":{
+ "revision":{"type":"integer"},"units":{"type":"array","items":{"type":"string"}},
+ "surplus":{"type":"array","items":{"type":"string"}}}},
+"RolloutRequest":{"id":"RolloutRequest","type":"object","properties":{
+ "content":{"type":"string"},"options":{"type":"array","items":{"$ref":"UnitOption"}},
+ "restart":{"type":"boolean"},"maxUnavailable":{"type":"string"},
+ "onFailure":{"type":"string","enum":["pause","rollback"]},"supersede":{"type":"boolean"},
+ "force":{"type":"boolean"}}},
+"UndoRequest":{"id":"UndoRequest","type":"object","properties":{"hash":{"type":"string"}}},
+"Rollout":{"id":"Rollout","type":"object","properties":{
+ "name":{"type":"string","required":true},"id":{"type":"string","required":true},
+ "state":{"type":"string","enum":["running","paused","done","failed"]},
+ "restarts":{"type":"boolean"},"hash":{"type":"string"},"formerHash":{"type":"string"},
+ "maxUnavailable":{"type":"string"},"onFailure":{"type":"string","enum":["pause","rollback"]},
+ "reason":{"type":"string"},"total":{"type":"integer"},"reached":{"type":"integer"},
+ "notStarted":{"type":"array","items":{"type":"string"}},
+ "history":{"type":"array","items":{"type":"object","properties":{
+  "hash":{"type":"string"},"since":{"type":"string"},"how":{"type":"string"}}}}}},
+"RolloutPage":{"id":"RolloutPage","type":"object","properties":{
+ "rollouts":{"type":"array","items":{"$ref":"Rollout"}}}},
 "UnitStatePage":{"id":"UnitStatePage","type":"object","properties":{
  "states":{"type":"array","items":{"$ref":"UnitState"}},"nextPageToken":{"type":"string"}}}
 })json";
@@ -147,6 +198,8 @@ std::string Document(const Router& router) {
 }
 
 }  // namespace
+
+std::string_view DiscoverySchemas() { return kSchemas; }
 
 void AddDiscoveryRoutes(ApiState& state) {
   state.router.Add({.method = "GET",

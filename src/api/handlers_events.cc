@@ -1,12 +1,8 @@
-// GET /events: what the cluster did and why. No view shows the event records, so they are read from
-// the registry when somebody asks.
+// GET /events: what the cluster did and why, in pages or, with follow=true, as a stream.
 
-#include <algorithm>
-#include <map>
 #include <memory>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "api/api_state.h"
 #include "api/json_writer.h"
 #include "api/page.h"
@@ -24,7 +20,8 @@ class EventsJob : public std::enable_shared_from_this<EventsJob> {
   EventsJob(ApiState& state, PageRequest page, const std::string& after, Responder respond)
       : state_(state),
         page_(std::move(page)),
-        prefix_(state.context.keys.prefix() + "events/"),
+        filter_{Filter("unitName"), Filter("machineID")},
+        prefix_(EventsPrefix(state.context.keys)),
         after_(after),
         respond_(std::move(respond)) {
     body_.BeginObject().Key("events").BeginArray();
@@ -62,22 +59,15 @@ class EventsJob : public std::enable_shared_from_this<EventsJob> {
     Finish("");
   }
 
-  bool IsWanted(const std::string& filter, const std::string& value) const {
-    const auto it = page_.filters.find(filter);
-    return it == page_.filters.end() || it->second == value;
+  std::string Filter(const std::string& name) const {
+    const auto it = page_.filters.find(name);
+    return it == page_.filters.end() ? "" : it->second;
   }
 
   void Write(const std::string& id, const EventRecord& record) {
     for (const EventEntry& entry : record.entries) {
-      if (!IsWanted("unitName", entry.unit) || !IsWanted("machineID", entry.machine)) continue;
-      body_.BeginObject()
-          .Always("id", id)
-          .Always("time", absl::FormatTime(absl::RFC3339_full, record.time, absl::UTCTimeZone()))
-          .Always("kind", entry.kind)
-          .Member("unit", entry.unit)
-          .Member("machineID", entry.machine)
-          .Member("reason", entry.reason)
-          .EndObject();
+      if (!filter_.Wants(entry)) continue;
+      WriteEvent(body_, id, record.time, entry);
       ++written_;
     }
   }
@@ -91,12 +81,19 @@ class EventsJob : public std::enable_shared_from_this<EventsJob> {
 
   ApiState& state_;
   const PageRequest page_;
+  const EventFilter filter_;
   const std::string prefix_;
   const std::string after_;
   Responder respond_;
   JsonWriter body_;
   size_t written_ = 0;
 };
+
+void FollowEvents(ApiState& state, const Request& request, Responder respond) {
+  const auto text = [&](std::string_view name) { return request.query.Get(name).value_or(""); };
+  state.feed.Follow({.unit = text("unitName"), .machine = text("machineID")},
+                    request.last_event_id.value_or(text("after")), std::move(respond));
+}
 
 void ListEvents(ApiState& state, const Request& request, Responder respond) {
   auto page = ReadPageRequest(request.query, "events", {"unitName", "machineID"},
@@ -113,16 +110,21 @@ void ListEvents(ApiState& state, const Request& request, Responder respond) {
 }  // namespace
 
 void AddEventRoutes(ApiState& state) {
-  AddWithView(state, {.method = "GET",
-                      .pattern = "/fleet/v1/events",
-                      .resource = "Events",
-                      .name = "List",
-                      .description = "Retrieve a page of what the cluster did, the oldest first.",
-                      .parameters = {"nextPageToken", "limit", "unitName", "machineID", "after"},
-                      .response_schema = "EventPage",
-                      .handler = [&state](const Request& request, Responder respond) {
-                        ListEvents(state, request, std::move(respond));
-                      }});
+  AddWithView(state,
+              {.method = "GET",
+               .pattern = "/fleet/v1/events",
+               .resource = "Events",
+               .name = "List",
+               .description = "Retrieve a page of what the cluster did, the oldest first.",
+               .parameters = {"nextPageToken", "limit", "unitName", "machineID", "after", "follow"},
+               .response_schema = "EventPage",
+               .handler = [&state](const Request& request, Responder respond) {
+                 if (request.query.IsTrue("follow")) {
+                   FollowEvents(state, request, std::move(respond));
+                 } else {
+                   ListEvents(state, request, std::move(respond));
+                 }
+               }});
 }
 
 }  // namespace fleet::api

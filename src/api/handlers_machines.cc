@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <utility>
 
 #include "absl/strings/str_replace.h"
@@ -10,17 +9,15 @@
 #include "api/api_state.h"
 #include "api/entities.h"
 #include "api/json_reader.h"
+#include "api/machine_settings.h"
 #include "api/page.h"
 #include "base/status.h"
 #include "fmt/core.h"
-#include "registry/codec.h"
 
 namespace fleet::api {
 namespace {
 
 using nlohmann::json;
-
-constexpr int kMaxAttempts = 5;
 
 struct MetadataChange {
   std::string key;
@@ -133,99 +130,6 @@ void Apply(const std::vector<MetadataChange>& changes, MachineSettings& settings
   }
 }
 
-// Writes the settings of all machines of a patch in one transaction; reads them again and tries
-// anew when somebody else wrote one of them.
-class PatchJob : public std::enable_shared_from_this<PatchJob> {
- public:
-  PatchJob(ApiState& state, Patch patch, Responder respond)
-      : state_(state), patch_(std::move(patch)), respond_(std::move(respond)) {
-    for (const auto& [machine, changes] : patch_) {
-      const auto* settings = state_.view->settings.Find(machine);
-      known_[machine] = settings ? *settings : Stored<MachineSettings>{};
-    }
-  }
-
-  void Commit() {
-    store::Txn txn;
-    int64_t newest = 0;
-    for (const auto& [machine, changes] : patch_) {
-      const Stored<MachineSettings>& known = known_[machine];
-      newest = std::max(newest, known.mod_revision);
-      MachineSettings settings = known.value;
-      Apply(changes, settings);
-      const std::string key = state_.context.keys.Settings(machine);
-      txn.compares.push_back({.key = key, .revision = known.mod_revision});
-      if (settings != known.value) {
-        txn.ops.emplace_back(store::Put{.key = key, .value = registry::Encode(settings)});
-      }
-    }
-    const bool writes = !txn.ops.empty();
-    state_.context.store->Commit(std::move(txn), [self = shared_from_this(), newest,
-                                                  writes](absl::StatusOr<store::TxnResult> result) {
-      if (result.ok() && result->succeeded) {
-        WhenSeen(self->state_, writes ? result->revision : newest, std::move(self->respond_),
-                 [] { return JsonResponse(204, ""); });
-      } else if (!result.ok()) {
-        self->Fail(result.status());
-      } else if (++self->attempts_ == kMaxAttempts) {
-        self->Fail(absl::AbortedError(
-            "others keep changing these machines' settings; nothing was stored, try again"));
-      } else {
-        self->ReadAgain();
-      }
-    });
-  }
-
- private:
-  void ReadAgain() {
-    waiting_ = patch_.size();
-    read_status_ = absl::OkStatus();
-    for (const auto& [machine, changes] : patch_) {
-      state_.context.store->Range(
-          {.range = {.key = state_.context.keys.Settings(machine), .end = ""}},
-          [self = shared_from_this(), id = machine](absl::StatusOr<store::RangeResult> result) {
-            self->read_status_.Update(result.ok() ? self->Remember(id, *result) : result.status());
-            if (--self->waiting_ > 0) return;
-            if (self->read_status_.ok()) {
-              self->Commit();
-            } else {
-              // The commit before had no effect, so neither has the request.
-              self->Fail(absl::UnavailableError(self->read_status_.message()));
-            }
-          });
-    }
-  }
-
-  absl::Status Remember(const std::string& machine, const store::RangeResult& result) {
-    Stored<MachineSettings> known;
-    if (!result.kvs.empty()) {
-      ASSIGN_OR_RETURN(known.value, registry::DecodeSettings(result.kvs[0].value));
-      known.mod_revision = result.kvs[0].mod_revision;
-    }
-    known_[machine] = std::move(known);
-    return absl::OkStatus();
-  }
-
-  void Fail(const absl::Status& status) {
-    if (absl::IsDeadlineExceeded(status)) {
-      respond_(ErrorResponse(absl::DeadlineExceededError(
-          fmt::format("the registry did not answer in time ({}): the settings may or may not have "
-                      "been stored; look, and try again",
-                      std::string(status.message())))));
-      return;
-    }
-    respond_(WriteErrorResponse(status));
-  }
-
-  ApiState& state_;
-  Patch patch_;
-  Responder respond_;
-  std::map<std::string, Stored<MachineSettings>> known_;
-  int attempts_ = 0;
-  size_t waiting_ = 0;
-  absl::Status read_status_;
-};
-
 void PatchMachines(ApiState& state, const Request& request, Responder respond) {
   auto patch = ReadPatch(request.body);
   if (!patch.ok()) {
@@ -233,7 +137,14 @@ void PatchMachines(ApiState& state, const Request& request, Responder respond) {
   } else if (patch->empty()) {
     respond(JsonResponse(204, ""));
   } else {
-    std::make_shared<PatchJob>(state, *std::move(patch), std::move(respond))->Commit();
+    SettingsChanges changes;
+    for (auto& [machine, of_machine] : *patch) {
+      changes[machine] = [of = std::move(of_machine)](MachineSettings& settings) {
+        Apply(of, settings);
+      };
+    }
+    ChangeSettings(state, std::move(changes), std::move(respond),
+                   [] { return JsonResponse(204, ""); });
   }
 }
 
@@ -255,6 +166,7 @@ void AddMachineRoutes(ApiState& state) {
                       .resource = "Machines",
                       .name = "Patch",
                       .description = "Set and remove metadata of machines.",
+                      .request_schema = "MachinePatch",
                       .handler = [&state](const Request& request, Responder respond) {
                         PatchMachines(state, request, std::move(respond));
                       }});

@@ -1,10 +1,10 @@
 // The operator's word, which the engine acts on: POST /machines/ID/forget, POST /units/NAME/adopt,
 // POST /hold/release.
 
-#include <set>
 #include <utility>
 
 #include "api/api_state.h"
+#include "api/machine_settings.h"
 #include "base/status.h"
 #include "fmt/core.h"
 #include "model/features.h"
@@ -13,43 +13,8 @@
 namespace fleet::api {
 namespace {
 
-// Commits one write whose compares are what it was decided on; 204 once the view shows it.
-void Write(ApiState& state, store::Txn txn, std::string changed, Responder respond) {
-  state.context.store->Commit(std::move(txn), [&state, changed = std::move(changed),
-                                               respond = std::move(respond)](
-                                                  absl::StatusOr<store::TxnResult> result) mutable {
-    if (!result.ok()) {
-      respond(WriteErrorResponse(result.status()));
-    } else if (!result->succeeded) {
-      respond(ErrorResponse(409, changed + "; look, and try again"));
-    } else {
-      WhenSeen(state, result->revision, std::move(respond), [] { return JsonResponse(204, ""); });
-    }
-  });
-}
-
-// The machine that is meant by its id or the beginning of one, among those that have something
-// assigned or settings. An absent machine has no record.
-absl::StatusOr<std::string> FindAbsent(const ClusterView& view, const std::string& id) {
-  std::set<std::string> found;
-  const auto consider = [&](const std::string& machine) {
-    if (machine.starts_with(id)) found.insert(machine);
-  };
-  for (const auto& [place, stored] : view.assignments) consider(place.machine);
-  for (const auto& [machine, settings] : view.settings) consider(machine);
-  for (const auto& [machine, record] : view.machines) consider(machine);
-  if (found.contains(id)) return id;
-  if (found.size() > 1) {
-    return absl::InvalidArgumentError(fmt::format("machine {} is ambiguous", id));
-  }
-  if (found.empty()) {
-    return absl::NotFoundError(fmt::format("nothing is known of a machine {}", id));
-  }
-  return *found.begin();
-}
-
 void Forget(ApiState& state, const Request& request, Responder respond) {
-  const auto machine = FindAbsent(*state.view, request.path_parameter);
+  const auto machine = FindKnownMachine(*state.view, request.path_parameter);
   if (!machine.ok()) {
     respond(ErrorResponse(machine.status()));
     return;
@@ -73,9 +38,10 @@ void Forget(ApiState& state, const Request& request, Responder respond) {
       {.key = keys.Settings(*machine), .revision = known == nullptr ? 0 : known->mod_revision}};
   txn.ops.emplace_back(
       store::Put{.key = keys.Settings(*machine), .value = registry::Encode(settings)});
-  Write(state, std::move(txn),
-        fmt::format("machine {} has come back, or others have changed its settings", *machine),
-        std::move(respond));
+  CommitAsDecided(
+      state, std::move(txn),
+      fmt::format("machine {} has come back, or others have changed its settings", *machine),
+      std::move(respond));
 }
 
 // What a machine runs of a unit that is in no record.
@@ -134,8 +100,8 @@ void Adopt(ApiState& state, const Request& request, Responder respond) {
                      .desired = is_active ? DesiredState::kLaunched : DesiredState::kLoaded,
                      .content_hash = orphan->content_hash,
                      .features = FeaturesOf(*requirements)})});
-  Write(state, std::move(txn), fmt::format("unit {} has been registered meanwhile", unit),
-        std::move(respond));
+  CommitAsDecided(state, std::move(txn), fmt::format("unit {} has been registered meanwhile", unit),
+                  std::move(respond));
 }
 
 void ReleaseHold(ApiState& state, const Request& /*request*/, Responder respond) {
@@ -150,7 +116,8 @@ void ReleaseHold(ApiState& state, const Request& /*request*/, Responder respond)
   txn.compares = {{.key = state.context.keys.Cluster("hold"), .revision = hold->mod_revision}};
   txn.ops.emplace_back(
       store::Put{.key = state.context.keys.Cluster("hold"), .value = registry::Encode(released)});
-  Write(state, std::move(txn), "the hold has just ended or is another one", std::move(respond));
+  CommitAsDecided(state, std::move(txn), "the hold has just ended or is another one",
+                  std::move(respond));
 }
 
 }  // namespace

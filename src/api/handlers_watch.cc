@@ -72,6 +72,7 @@ void AddWatchRoutes(ApiState& state) {
                       .name = "Stream",
                       .description = "Server-sent events of units, states and machines.",
                       .parameters = {"resource", "unit", "since"},
+                      .response_type = "text/event-stream",
                       .handler = [&state](const Request& request, Responder respond) {
                         respond(Watch(state, request));
                       }});

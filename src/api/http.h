@@ -37,6 +37,7 @@ struct Request {
   std::string target;  // as it came: "/fleet/v1/units/a%40.service?view=summary"
   std::optional<std::string> content_type;
   std::optional<std::string> last_event_id;
+  std::optional<std::string> fleet_lock_protocol;  // the header of FleetLock
   std::optional<std::string> origin;  // the header that browsers send for other sites' pages
   std::string host;
   std::string body;
@@ -55,7 +56,10 @@ class EventSink {
   // What was queued and the network has not taken yet.
   virtual size_t QueuedBytes() const = 0;
   virtual bool closed() const = 0;
+  // At once: the client sees a stream that breaks off.
   virtual void Close() = 0;
+  // Once what is queued has been sent: the client sees the stream's end. Nothing is sent after it.
+  virtual void Finish() = 0;
   // `drained` is called once, never from within Send(), when the queue next becomes empty.
   virtual void OnDrained(absl::AnyInvocable<void()> drained) = 0;
 };

@@ -76,6 +76,8 @@ std::string_view ToString(PlannedChange::Kind kind) {
       return "stop";
     case PlannedChange::Kind::kWait:
       return "wait";
+    case PlannedChange::Kind::kStay:
+      return "stay";
   }
   return "";
 }

@@ -109,6 +109,19 @@ absl::StatusOr<std::string> PercentDecode(std::string_view text, bool plus) {
   return decoded;
 }
 
+std::string PercentEncode(std::string_view text) {
+  std::string encoded;
+  for (const char c : text) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+        std::string_view("-._~").find(c) != std::string_view::npos) {
+      encoded += c;
+    } else {
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return encoded;
+}
+
 absl::StatusOr<Query> ParseQuery(std::string_view text) {
   std::vector<std::pair<std::string, std::string>> items;
   while (!text.empty()) {
@@ -134,6 +147,11 @@ std::vector<const Route*> Router::RoutesOf(std::string_view path) const {
     if (PathMatches(route, path)) found.push_back(&route);
   }
   return found;
+}
+
+std::string_view Router::PatternOf(std::string_view target) const {
+  const auto routes = RoutesOf(RawPath(target));
+  return routes.empty() ? std::string_view() : routes[0]->pattern;
 }
 
 size_t Router::MaxBody(std::string_view method, std::string_view target) const {

@@ -13,7 +13,8 @@
 
 namespace fleet::api {
 
-// One method of the API. `resource`, `name` and `description` stand in the discovery document.
+// One method of the API. All of it stands in /openapi.yaml, `resource`, `name` and `description` in
+// the discovery document, too.
 struct Route {
   std::string method;    // "GET"
   std::string pattern;   // "/fleet/v1/units/{name}"; at most one parameter, a whole segment
@@ -23,6 +24,8 @@ struct Route {
   std::vector<std::string> parameters;  // of the query
   std::string request_schema;           // of the discovery document
   std::string response_schema;
+  std::string response_type = "application/json";  // of an answer that is no error
+  std::string error_schema = "Error";
   size_t max_body = 1 << 20;  // bytes; more is answered 413
   absl::AnyInvocable<void(Request, Responder) const> handler;
 };
@@ -30,6 +33,9 @@ struct Route {
 // Bytes of a percent-encoded text. INVALID_ARGUMENT for a broken escape or an encoded NUL. `plus`:
 // '+' is a blank, as in queries.
 absl::StatusOr<std::string> PercentDecode(std::string_view text, bool plus);
+
+// Everything but unreserved characters (RFC 3986) is escaped.
+std::string PercentEncode(std::string_view text);
 
 absl::StatusOr<Query> ParseQuery(std::string_view text);
 
@@ -41,6 +47,9 @@ class Router {
   // Finds the handler and calls it, or answers 400, 404, 405 (with Allow), 415; OPTIONS is answered
   // 204 with Allow.
   void Dispatch(Request request, Responder respond) const;
+
+  // The pattern that this target is served by; "" if there is none. Lives as long as the router.
+  std::string_view PatternOf(std::string_view target) const;
 
   // How large the body of this request may be.
   size_t MaxBody(std::string_view method, std::string_view target) const;

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "api/asio_executor.h"
+#include "api/forwarder.h"
+#include "api/line_copier.h"
 #include "api/session.h"
 #include "base/descriptor.h"
 #include "base/log.h"
@@ -79,8 +81,8 @@ absl::Status ErrnoStatus(const std::string& tried) {
   return absl::UnavailableError(fmt::format("{}: {}", tried, strerror(errno)));
 }
 
-absl::StatusOr<TlsContextPtr> MakeTls(const TlsFiles& files) {
-  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+absl::StatusOr<TlsContextPtr> MakeTls(const TlsFiles& files, asio::ssl::context::method method) {
+  auto context = std::make_shared<asio::ssl::context>(method);
   const auto check = [](const error_code& ec, const std::string& what) {
     return ec ? absl::InvalidArgumentError(fmt::format("TLS: {}: {}", what, ec.message()))
               : absl::OkStatus();
@@ -98,13 +100,13 @@ absl::StatusOr<TlsContextPtr> MakeTls(const TlsFiles& files) {
   context->load_verify_file(files.ca_file, ec);
   RETURN_IF_ERROR(check(ec, "reading the CA's certificates " + files.ca_file));
   context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert, ec);
-  RETURN_IF_ERROR(check(ec, "asking for client certificates"));
+  RETURN_IF_ERROR(check(ec, "asking for certificates"));
   return context;
 }
 
 }  // namespace
 
-struct Server::Impl {
+struct Server::Impl final : public StreamIo {
   struct Listener {
     asio::basic_socket_acceptor<Protocol> acceptor;
     asio::steady_timer pause;
@@ -118,12 +120,22 @@ struct Server::Impl {
   void Accept(Listener& listener);
   static void Tune(StreamSocket& socket, int family);
 
+  // StreamIo
+  void CopyLines(std::unique_ptr<JournalReader> reader, std::shared_ptr<EventSink> sink,
+                 LineConverter convert, std::string last) override {
+    api::CopyLines(io, std::move(reader), std::move(sink), std::move(convert), std::move(last));
+  }
+  void Forward(ForwardRequest request, Responder respond) override {
+    api::Forward(io, peer_tls, std::move(request), std::move(respond));
+  }
+
   // Outlives `io`: the sessions that io still holds count themselves off.
   SessionContext context;
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   AsioExecutor executor;
   std::vector<std::unique_ptr<Listener>> listeners;
+  TlsContextPtr peer_tls;  // what other machines are asked with
   std::thread thread;
 };
 
@@ -188,13 +200,16 @@ Server::~Server() { Stop(); }
 
 Executor& Server::executor() { return impl_->executor; }
 
+StreamIo& Server::streams() { return *impl_; }
+
 absl::Status Server::Adopt(int fd) { return impl_->Add(fd, nullptr); }
 
 absl::StatusOr<uint16_t> Server::Listen(const std::string& address,
                                         const std::optional<TlsFiles>& tls) {
   TlsContextPtr tls_context;
   if (tls) {
-    ASSIGN_OR_RETURN(tls_context, MakeTls(*tls));
+    ASSIGN_OR_RETURN(tls_context, MakeTls(*tls, asio::ssl::context::tls_server));
+    ASSIGN_OR_RETURN(impl_->peer_tls, MakeTls(*tls, asio::ssl::context::tls_client));
   }
   ASSIGN_OR_RETURN(const AddrInfoPtr info, Resolve(address));
   Descriptor fd(socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -217,8 +232,10 @@ absl::StatusOr<uint16_t> Server::Listen(const std::string& address,
 }
 
 absl::Status Server::ReloadTls(const TlsFiles& files) {
-  ASSIGN_OR_RETURN(TlsContextPtr tls, MakeTls(files));
-  asio::post(impl_->io, [impl = impl_.get(), tls] {
+  ASSIGN_OR_RETURN(TlsContextPtr tls, MakeTls(files, asio::ssl::context::tls_server));
+  ASSIGN_OR_RETURN(TlsContextPtr peer_tls, MakeTls(files, asio::ssl::context::tls_client));
+  asio::post(impl_->io, [impl = impl_.get(), tls, peer_tls] {
+    if (impl->peer_tls) impl->peer_tls = peer_tls;
     for (const auto& listener : impl->listeners) {
       if (listener->tls) listener->tls = tls;
     }

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "api/http.h"
+#include "api/stream_io.h"
 #include "base/executor.h"
 
 namespace fleet::api {
@@ -51,6 +52,10 @@ class Server {
 
   // The API loop. Tasks posted before Start() run after it.
   Executor& executor();
+
+  // What handlers use beyond requests. Other machines are asked with the certificate of the
+  // listeners with TLS.
+  StreamIo& streams();
 
   // Takes over a listening socket, unix or TCP; closes it at the end. Before Start().
   // INVALID_ARGUMENT if it is not a listening stream socket.

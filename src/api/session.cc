@@ -70,6 +70,7 @@ class Session : public EventSink, public std::enable_shared_from_this<Session<St
   size_t QueuedBytes() const override { return queued_bytes_; }
   bool closed() const override { return closed_; }
   void Close() override;
+  void Finish() override;
   void OnDrained(absl::AnyInvocable<void()> drained) override { drained_ = std::move(drained); }
 
  private:
@@ -96,6 +97,7 @@ class Session : public EventSink, public std::enable_shared_from_this<Session<St
 
   // Events.
   void WriteEvents();
+  void EndEvents();
   void WatchForEnd();
 
   std::shared_ptr<asio::ssl::context> tls_;  // outlives the stream
@@ -109,6 +111,7 @@ class Session : public EventSink, public std::enable_shared_from_this<Session<St
   bool chunked_ = false;     // the event stream is
 
   bool closed_ = false;
+  bool finishing_ = false;   // the event stream ends with what is queued
   uint64_t body_limit_ = 0;  // of the request that is being read
   std::deque<std::shared_ptr<const std::string>> queue_;
   size_t queued_bytes_ = 0;
@@ -237,6 +240,8 @@ void Session<Stream>::Dispatch() {
   request.host = Header(message, http::field::host).value_or("");
   const auto last_event = message.find("Last-Event-ID");
   if (last_event != message.end()) request.last_event_id = std::string(last_event->value());
+  const auto fleet_lock = message.find("fleet-lock-protocol");
+  if (fleet_lock != message.end()) request.fleet_lock_protocol = std::string(fleet_lock->value());
   request.body = std::move(message.body());
   Lowest().expires_never();
   context_->handler->Handle(
@@ -327,7 +332,7 @@ void Session<Stream>::StartEvents(Response response) {
 
 template <typename Stream>
 void Session<Stream>::Send(std::shared_ptr<const std::string> bytes) {
-  if (closed_ || bytes->empty()) return;
+  if (closed_ || finishing_ || bytes->empty()) return;
   queued_bytes_ += bytes->size();
   queue_.push_back(std::move(bytes));
   if (writing_ == 0) WriteEvents();
@@ -336,6 +341,10 @@ void Session<Stream>::Send(std::shared_ptr<const std::string> bytes) {
 template <typename Stream>
 void Session<Stream>::WriteEvents() {
   if (closed_) return;
+  if (queue_.empty() && finishing_) {
+    EndEvents();
+    return;
+  }
   if (queue_.empty()) {
     if (auto drained = std::exchange(drained_, nullptr)) drained();
     return;
@@ -383,6 +392,26 @@ void Session<Stream>::Close() {
   closed_ = true;
   drained_ = nullptr;
   Lowest().close();
+}
+
+template <typename Stream>
+void Session<Stream>::Finish() {
+  if (closed_ || std::exchange(finishing_, true)) return;
+  drained_ = nullptr;
+  if (writing_ == 0) WriteEvents();
+}
+
+// The stream is complete, and ends as HTTP has it. Its client sends nothing that a close could cut.
+template <typename Stream>
+void Session<Stream>::EndEvents() {
+  static const std::string kLastChunk = "0\r\n\r\n";
+  if (!chunked_) {
+    Close();
+    return;
+  }
+  Lowest().expires_after(kLinger);
+  asio::async_write(stream_, asio::buffer(kLastChunk),
+                    [self = this->shared_from_this()](error_code, size_t) { self->Close(); });
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/fake_sink.h"
 #include "fmt/core.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -36,24 +37,9 @@ struct Message {
   }
 };
 
-// A client that takes everything at once, or (stalled) nothing.
-class Sink : public EventSink {
+class Sink : public FakeSink {
  public:
-  explicit Sink(Executor* executor) : executor_(executor) {}
-
-  void Send(std::shared_ptr<const std::string> bytes) override {
-    if (stalled) {
-      queued_ += bytes->size();
-      return;
-    }
-    text_ += *bytes;
-    largest = std::max(largest, bytes->size());
-    if (drained_) executor_->Post(std::exchange(drained_, nullptr));
-  }
-  size_t QueuedBytes() const override { return queued_; }
-  bool closed() const override { return closed_; }
-  void Close() override { closed_ = true; }
-  void OnDrained(absl::AnyInvocable<void()> drained) override { drained_ = std::move(drained); }
+  using FakeSink::FakeSink;
 
   // The messages since the last call; comments left out.
   std::vector<Message> Take() {
@@ -82,16 +68,7 @@ class Sink : public EventSink {
     return texts;
   }
 
-  bool stalled = false;
   int comments = 0;
-  size_t largest = 0;
-
- private:
-  Executor* executor_;
-  std::string text_;
-  size_t queued_ = 0;
-  bool closed_ = false;
-  absl::AnyInvocable<void()> drained_;
 };
 
 class WatchHubTest : public ::testing::Test {

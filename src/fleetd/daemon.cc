@@ -19,7 +19,9 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "base/status.h"
+#include "engine/engine_metrics.h"
 #include "fleetd/engine_settings.h"
 #include "fleetd/member.h"
 #include "fleetd/memory.h"
@@ -31,13 +33,17 @@
 #include "host/guard_files.h"
 #include "host/host.h"
 #include "host/journal.h"
+#include "host/journal_process.h"
+#include "host/lock_id.h"
 #include "host/logind.h"
+#include "host/metered_systemd.h"
 #include "host/notify.h"
 #include "host/own_job.h"
 #include "host/systemd/systemd_bus.h"
 #include "host/unit_directory.h"
 #include "store/embedded/embedded_store.h"
 #include "store/etcd/etcd_store.h"
+#include "store/metered_store.h"
 
 namespace fleet::fleetd {
 
@@ -88,6 +94,26 @@ absl::StatusOr<std::unique_ptr<store::Store>> OpenStore(
                               executor);
 }
 
+class ProcessReader final : public api::JournalReader {
+ public:
+  explicit ProcessReader(std::unique_ptr<host::JournalProcess> process)
+      : process_(std::move(process)) {}
+  int descriptor() const override { return process_->descriptor(); }
+
+ private:
+  std::unique_ptr<host::JournalProcess> process_;
+};
+
+absl::StatusOr<std::unique_ptr<api::JournalReader>> OpenJournalOf(
+    const api::JournalRequest& request, bool user) {
+  ASSIGN_OR_RETURN(auto process, host::JournalProcess::Start({.unit = request.unit,
+                                                              .user = user,
+                                                              .lines = request.lines,
+                                                              .follow = request.follow,
+                                                              .after = request.after}));
+  return std::make_unique<ProcessReader>(std::move(process));
+}
+
 }  // namespace
 
 class Daemon::Impl {
@@ -131,6 +157,12 @@ class Daemon::Impl {
   agent::Identity identity_;
 
   Shared<store::EtcdTlsFiles> etcd_tls_files_;
+
+  // Counted in all loops, read in the API's.
+  metrics::Registry metrics_;
+  store::StoreMetrics store_metrics_{metrics_};
+  host::SystemdMetrics systemd_metrics_{metrics_};
+  engine::EngineMetrics engine_metrics_{metrics_};
 
   // The loops come first: what lives in them is destroyed before them.
   Loop machine_loop_{"machine"};
@@ -176,12 +208,14 @@ absl::Status Daemon::Impl::Open() {
   ASSIGN_OR_RETURN(machine_store_,
                    OpenStore(
                        config_, [this] { return etcd_tls_files_.Get(); }, &machine_loop_));
+  machine_store_ = store::MeterStore(std::move(machine_store_), &machine_loop_, &store_metrics_);
   lease_store_ = machine_store_->Bind(&lease_loop_);
   engine_store_ = machine_store_->Bind(&engine_loop_);
   api_store_ = machine_store_->Bind(&server_.executor());
   RETURN_IF_ERROR(OpenApi());
 
-  systemd_ = host::OpenSystemd({.user = config_.systemd_user}, &machine_loop_);
+  systemd_ = host::MeterSystemd(host::OpenSystemd({.user = config_.systemd_user}, &machine_loop_),
+                                &machine_loop_, &systemd_metrics_);
   units_ = std::make_unique<host::FileUnitDirectory>(
       config_.units_directory, host::RuntimeLinkDirectory(config_.systemd_user));
   journal_ = host::OpenJournal({.user = config_.systemd_user});
@@ -217,14 +251,19 @@ absl::Status Daemon::Impl::OpenApi() {
     log::Info("the API listens at {}:{}", address.host, port);
   }
   unavailable_cause_.Set("it has not been reached yet");
-  api_ = std::make_unique<api::Api>(
-      api::ApiContext{.executor = &server_.executor(),
-                      .store = api_store_.get(),
-                      .keys = keys_,
-                      .version = FLEET_VERSION,
-                      .token_limit = static_cast<size_t>(config_.token_limit),
-                      .unavailable_cause = [this] { return unavailable_cause_.Get(); },
-                      .settings = EngineSettingsOf(config_)});
+  api_ = std::make_unique<api::Api>(api::ApiContext{
+      .executor = &server_.executor(),
+      .store = api_store_.get(),
+      .keys = keys_,
+      .version = FLEET_VERSION,
+      .machine_id = facts_.machine_id,
+      .token_limit = static_cast<size_t>(config_.token_limit),
+      .unavailable_cause = [this] { return unavailable_cause_.Get(); },
+      .settings = EngineSettingsOf(config_),
+      .metrics = &metrics_,
+      .open_journal = [user = config_.systemd_user](
+                          const auto& request) { return OpenJournalOf(request, user); },
+      .streams = &server_.streams()});
   return absl::OkStatus();
 }
 
@@ -238,6 +277,8 @@ void Daemon::Impl::OpenMember() {
   };
   listener.on_joined = [this] { machine_loop_.PostAfter(kSettled, [] { TrimStartupMemory(); }); };
   listener.on_lease_failure = [this](const std::string& why) { lease_failure_.Set(why); };
+  MachineRecord record = MakeMachineRecord(config_, facts_, identity_.token);
+  record.lock_id = host::LockIdOf(facts_.machine_id);
   member_ = std::make_unique<Member>(
       MemberDeps{.machine_loop = &machine_loop_,
                  .lease_loop = &lease_loop_,
@@ -264,8 +305,9 @@ void Daemon::Impl::OpenMember() {
                      .engine = {.machine_id = facts_.machine_id,
                                 .settings = EngineSettingsOf(config_),
                                 .sweep_interval = config_.engine_reconcile_interval,
-                                .events_max = static_cast<size_t>(config_.events_max)}},
-      MakeMachineRecord(config_, facts_, identity_.token), identity_, std::move(listener));
+                                .events_max = static_cast<size_t>(config_.events_max),
+                                .metrics = &engine_metrics_}},
+      std::move(record), identity_, std::move(listener));
 }
 
 void Daemon::Impl::StartThreads() {

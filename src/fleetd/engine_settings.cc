@@ -18,6 +18,7 @@ reconcile::EngineSettings EngineSettingsOf(const Config& config) {
   settings.placement = config.placement == Placement::kPack ? scheduler::Placement::kPack
                                                             : scheduler::Placement::kSpread;
   settings.disruption_budget = config.disruption_budget;
+  settings.reboot_slots = static_cast<size_t>(config.reboot_slots);
   settings.rebalances = config.rebalance == Rebalance::kAuto;
   return settings;
 }

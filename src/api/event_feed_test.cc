@@ -1,0 +1,114 @@
+#include "api/event_feed.h"
+
+#include "api/fake_sink.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "registry/codec.h"
+#include "registry/testing/fake_store.h"
+#include "registry/testing/manual_executor.h"
+
+namespace fleet::api {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class EventFeedTest : public ::testing::Test {
+ protected:
+  void Put(int64_t sequence, std::vector<EventEntry> entries) {
+    store_.Set(keys_.Event("e", sequence),
+               registry::Encode(EventRecord{absl::FromUnixSeconds(sequence), std::move(entries)}));
+    executor_.RunUntilIdle();
+  }
+  void Put(int64_t sequence, const std::string& unit) {
+    Put(sequence, {{"placed", unit, "m1", ""}});
+  }
+
+  std::shared_ptr<FakeSink> Follow(EventFilter filter = {}, std::string after = "") {
+    auto sink = std::make_shared<FakeSink>(&executor_);
+    feed_.Follow(std::move(filter), std::move(after), [&, sink](Response response) {
+      code_ = response.code;
+      if (response.events) response.events(sink);
+    });
+    executor_.RunUntilIdle();
+    return sink;
+  }
+  std::string IdOf(int64_t sequence) const {
+    return keys_.Event("e", sequence).substr(EventsPrefix(keys_).size());
+  }
+
+  registry::testing::ManualExecutor executor_;
+  registry::testing::FakeStore store_{&executor_};
+  registry::Keys keys_{"/fleet/"};
+  EventFeed feed_{&executor_, &store_, keys_};
+  int code_ = 0;
+};
+
+TEST_F(EventFeedTest, TellsWhatThereIsAndThenWhatComes) {
+  Put(1, "old.service");
+  const auto sink = Follow();
+  EXPECT_EQ(code_, 200);
+  EXPECT_THAT(sink->TakeText(), HasSubstr("\"unit\":\"old.service\""));
+  Put(2, "new.service");
+  const std::string told = sink->TakeText();
+  EXPECT_THAT(told, HasSubstr("id: " + IdOf(2) + "\nevent: event\ndata: {"));
+  EXPECT_THAT(told, HasSubstr("new.service"));
+  EXPECT_THAT(told, Not(HasSubstr("old.service")));
+}
+
+TEST_F(EventFeedTest, GoesOnBehindTheRecordThatIsKnown) {
+  Put(1, "one.service");
+  Put(2, "two.service");
+  const std::string told = Follow({}, IdOf(1))->TakeText();
+  EXPECT_THAT(told, Not(HasSubstr("one.service")));
+  EXPECT_THAT(told, HasSubstr("two.service"));
+}
+
+TEST_F(EventFeedTest, TellsOnlyWhatIsAskedFor) {
+  const auto sink = Follow({.unit = "a.service"});
+  Put(1, {{"placed", "a.service", "m1", ""}, {"placed", "b.service", "m1", ""}});
+  const std::string told = sink->TakeText();
+  EXPECT_THAT(told, HasSubstr("a.service"));
+  EXPECT_THAT(told, Not(HasSubstr("b.service")));
+}
+
+TEST_F(EventFeedTest, ARecordHasItsIdOnlyOnceItIsToldWhole) {
+  const auto sink = Follow();
+  Put(1, {{"placed", "a.service", "m1", ""}, {"placed", "b.service", "m1", ""}});
+  const std::string told = sink->TakeText();
+  EXPECT_LT(told.find("a.service"), told.find("\nid: ") + 1);
+  EXPECT_EQ(told.find("id: "), told.rfind("\nid: ") + 1);
+}
+
+TEST_F(EventFeedTest, ManyRecordsAreReadInParts) {
+  for (int i = 1; i <= 2500; ++i) Put(i, "u" + std::to_string(i) + ".service");
+  const std::string told = Follow()->TakeText();
+  EXPECT_THAT(told, HasSubstr("u1.service"));
+  EXPECT_THAT(told, HasSubstr("u2500.service"));
+}
+
+TEST_F(EventFeedTest, ABrokenWatchEndsTheStreamSoThatTheClientComesBack) {
+  const auto sink = Follow();
+  store_.BreakWatches(absl::UnavailableError("gone"));
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(sink->closed());
+  EXPECT_EQ(feed_.followers(), 0);
+}
+
+TEST_F(EventFeedTest, AClientThatDoesNotReadIsDropped) {
+  const auto sink = Follow();
+  sink->stalled = true;
+  for (int i = 1; i <= 8; ++i) Put(i, {{"placed", "a.service", "m1", std::string(1 << 20, 'x')}});
+  EXPECT_FALSE(sink->closed());
+  Put(9, "a.service");
+  EXPECT_TRUE(sink->closed());
+}
+
+TEST_F(EventFeedTest, AFailedReadIsAnError) {
+  store_.FailNext(absl::UnavailableError("away"));
+  Follow();
+  EXPECT_EQ(code_, 503);
+}
+
+}  // namespace
+}  // namespace fleet::api
