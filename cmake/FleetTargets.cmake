@@ -9,12 +9,15 @@ function(fleet_library name)
   target_link_libraries(fleet_${name} PUBLIC ${arg_DEPS} PRIVATE fleet_warnings ${arg_PRIVATE_DEPS})
   if(arg_HEAVY)
     set_target_properties(fleet_${name} PROPERTIES JOB_POOL_COMPILE heavy)
+    target_compile_options(fleet_${name} PRIVATE $<$<CONFIG:Debug>:-O0>) # minutes, optimized
   endif()
 endfunction()
 
 function(fleet_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
+  # Half of what compiling a test takes is optimizing it, and what it tests is optimized all the same.
+  target_compile_options(${name}_test PRIVATE -O0)
   target_link_libraries(${name}_test PRIVATE ${arg_DEPS} fleet_warnings GTest::gtest GTest::gmock
     GTest::gtest_main)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300

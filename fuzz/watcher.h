@@ -31,6 +31,7 @@ class Watcher final : public api::EventSink {
   }
   size_t QueuedBytes() const override { return 0; }
   bool closed() const override { return closed_; }
+  void DiscardQueued() override {}
   void Close() override { closed_ = true; }
   void Finish() override { closed_ = true; }
   void OnDrained(absl::AnyInvocable<void()> drained) override { drained_ = std::move(drained); }

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "fmt/core.h"
+#include "fmt/ranges.h"
+#include "model/features.h"
 #include "registry/codec.h"
 
 namespace fleet::sim {
@@ -39,6 +41,11 @@ void Checker::Violate(const char* invariant, std::string what) {
 
 void Checker::OnRestore(const std::map<std::string, store::KeyValue>& contents, int64_t revision) {
   restored_ = true;
+  // What a machine has been told, or has installed, may start before its agent has read the
+  // restored registry.
+  for (const auto& [place, assignment] : view_->assignments) {
+    if (IsLive(assignment.value)) excused_.insert({place.machine, place.unit});
+  }
   builder_.Clear();
   for (const auto& [key, kv] : contents) builder_.Put(kv);
   view_ = builder_.Snapshot(revision);
@@ -46,7 +53,6 @@ void Checker::OnRestore(const std::map<std::string, store::KeyValue>& contents, 
   ended_.clear();
   rolling_.clear();
   voluntary_.clear();
-  // What is installed may start again before its agent has read the restored registry.
   for (const auto& [name, machine] : machines_()) {
     for (const auto& [unit, file] : machine.os->files) excused_.insert({machine.id, unit});
   }
@@ -116,6 +122,9 @@ void Checker::OnRevision(const Revision& revision) {
       zones_revision_ = revision.revision;
       CheckSlots(change.name);
     }
+    if (change.record == Change::Record::kCluster && change.name == "features") {
+      CheckFeatures(*before);
+    }
     if (change.record != Change::Record::kAssignment) continue;
     if (!is_engine) {
       Violate("S5", "an assignment was written by somebody else than an engine: " + change.name);
@@ -137,6 +146,10 @@ void Checker::CheckEvents(const Revision& revision, const ClusterView& before) {
   bool decides = false;
   for (const Revision::Item& item : revision.items) {
     if (item.key == keys_.Leader() || StartsWith(item.key, keys_.Content(""))) continue;
+    if (item.key == keys_.Cluster("id") && before.cluster_id) {
+      if (!restored_) Violate("S5", "the cluster was named anew, and its registry is the same");
+      continue;
+    }
     decides = true;
     if (item.after == nullptr || !StartsWith(item.key, keys_.prefix() + "events/")) continue;
     const auto record = registry::DecodeEvent(item.after->value);
@@ -184,9 +197,16 @@ void Checker::CheckVoluntary(const EventEntry& entry) {
     voluntary_.erase(entry.unit);
     return;
   }
+  const auto* settings = view_->settings.Find(entry.machine);
+  if (why.ends_with("is drained") && settings != nullptr && settings->value.drain_expired) {
+    Violate("S6",
+            fmt::format("{} was moved off {}, whose drain has expired", entry.unit, entry.machine));
+  }
   voluntary_[entry.unit] = entry.machine;
   std::set<std::string> sources;
   std::erase_if(voluntary_, [&](const auto& move) {
+    // It was lost before the move was committed: that is why its unit moves.
+    if (view_->machines.Find(move.second) == nullptr) return true;
     const auto* stored = view_->assignments.Find(UnitOnMachine{move.first, move.second});
     if (stored == nullptr || IsLive(stored->value) || stored->value.next_machine.empty()) {
       return true;
@@ -214,6 +234,26 @@ void Checker::CheckSlots(const std::string& machine) {
   }
 }
 
+// S5: a feature is enabled when all machines know it, and then stays so.
+void Checker::CheckFeatures(const ClusterView& before) {
+  if (before.features) {
+    for (const std::string& feature : before.features->value.enabled) {
+      if (!IsEnabled(*view_, feature)) Violate("S5", feature + " is not enabled any more");
+    }
+  }
+  if (!view_->features) return;
+  trace_(fmt::format("enabled: {}", fmt::join(view_->features->value.enabled, ", ")));
+  for (const std::string& feature : view_->features->value.enabled) {
+    if (IsEnabled(before, feature)) continue;
+    for (const std::string& machine : MachinesWithout(before, feature)) {
+      // The engine need not have seen one that has just come.
+      const auto* record = before.machines.Find(machine);
+      if (record == nullptr || view_->revision - record->mod_revision < kRecent) continue;
+      Violate("S5", fmt::format("{} is enabled, and {} does not know it", feature, machine));
+    }
+  }
+}
+
 bool Checker::IsClosed(const ClusterView& view, const std::string& machine) {
   const auto* settings = view.settings.Find(machine);
   return settings != nullptr && settings->value.IsClosed();
@@ -229,13 +269,19 @@ void Checker::CheckAssignmentPut(const ClusterView& before, const std::string& u
   const bool by_machine = restored_ || IsGlobal(unit);
   int64_t& highest = generations_[by_machine ? put.uid + " " + machine : put.uid];
   if (restored_ && highest > view_->revision) highest = 0;
-  if (put.generation < highest) {
-    Violate("S7", fmt::format("{} on {}: generation {} after {}", unit, machine, put.generation,
-                              highest));
-  }
-  highest = std::max(highest, put.generation);
-  if (!IsLive(put)) return;
   const auto* was = before.assignments.Find(UnitOnMachine{unit, machine});
+  int64_t former = highest;
+  if (was != nullptr && was->value.uid == put.uid) {
+    former = std::max(former, was->value.generation);
+  }
+  if (put.generation < former) {
+    Violate("S7",
+            fmt::format("{} on {}: generation {} after {}", unit, machine, put.generation, former));
+  }
+  // One above its revision goes on from a report of the history before: once the machine has
+  // forgotten it, nobody knows of it.
+  if (put.generation <= view_->revision) highest = std::max(highest, put.generation);
+  if (!IsLive(put)) return;
   if (was == nullptr || !IsLive(was->value) || was->value.uid != put.uid) {
     CheckNewPlace(before, unit, machine, put);
   }
@@ -312,6 +358,7 @@ std::shared_ptr<const Requirements> Checker::RequirementsOf(const std::string& u
   if (content == nullptr || !name.ok()) return nullptr;
   auto parsed = ParseRequirements(*content->value.file, *name);
   if (!parsed.ok()) return nullptr;
+  RequireFeatures(*parsed);
   cached = std::make_shared<const Requirements>(*std::move(parsed));
   return cached;
 }
@@ -328,9 +375,10 @@ scheduler::Naive Checker::Oracle(const std::string& without, bool reports) const
   scheduler::Naive oracle;
   for (const auto& [id, machine] : view_->machines) {
     const auto* settings = view_->settings.Find(id);
+    auto metadata =
+        EffectiveMetadata(machine.value, settings == nullptr ? nullptr : &settings->value);
     oracle.SetMachine({.id = id,
-                       .metadata = EffectiveMetadata(
-                           machine.value, settings == nullptr ? nullptr : &settings->value),
+                       .metadata = WithFeatures(std::move(metadata), machine.value.features),
                        .schedulable = !machine.value.leaving && !IsClosed(*view_, id),
                        .capacity = {machine.value.milli_cores, machine.value.memory_bytes}});
   }
@@ -429,8 +477,11 @@ void Checker::OnRunBegan(const std::string& machine, const std::string& unit,
   const MachineTruth& here = truth.at(machine);
   Run& run = running_[{machine, unit}];
   run.note = note;
+  // A restored registry gives an order once more; what was told after it the first time may have
+  // been heard before the restored one.
   for (const Order& order : orders_[{here.id, unit}]) {
-    if (order.assignment.generation == note.generation && IsLive(order.assignment)) {
+    if (run.order == 0 && order.assignment.generation == note.generation &&
+        IsLive(order.assignment)) {
       run.order = order.number;
     }
   }

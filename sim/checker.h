@@ -93,7 +93,10 @@ class Checker final : public RunObserver {
                      const Assignment& put);
   void CheckEvents(const Revision& revision, const ClusterView& before);
   void CheckVoluntary(const EventEntry& entry);
+  void CheckAtOnce(const std::string& uid);
+  void CheckFits(const ClusterView& before, const std::string& unit, const UnitRecord& record);
   void CheckSlots(const std::string& machine);
+  void CheckFeatures(const ClusterView& before);
   void NoteMachineGone(const ClusterView& before, const std::string& machine);
   void NoteMachineBack(const std::string& machine);
   void NoteOrder(const std::string& machine, const std::string& unit, const Assignment& order);

@@ -73,6 +73,17 @@ void Checker::CheckEmptied() {
     const auto* record = view_->units.Find(place.unit);
     if (record == nullptr) continue;
     const auto needs = RequirementsOf(place.unit, record->value.content_hash);
+    // By now each deadline has passed.
+    if (needs != nullptr && settings->value.drained && !settings->value.drain_expired &&
+        settings->value.drain_deadline != absl::InfiniteFuture()) {
+      Violate("L4", fmt::format("{} is still on {}, and the drain has not expired at its deadline",
+                                place.unit, place.machine));
+    }
+    if (needs != nullptr && settings->value.IsForced()) {
+      Violate("L4", fmt::format("{} is still on {}, and the drain should have stopped it",
+                                place.unit, place.machine));
+      continue;
+    }
     if (needs == nullptr || !StandsAlone(*needs) || IsFollowed(place.unit)) continue;
     if (needs->global) {
       Violate("L4", fmt::format("{}, which is global, runs on {}", place.unit, place.machine));

@@ -1,5 +1,8 @@
 // What is checked of replicas and rollouts. See checker.h.
 
+#include <algorithm>
+#include <cstdint>
+
 #include "base/budget.h"
 #include "fmt/core.h"
 #include "model/unit_status.h"
@@ -9,10 +12,10 @@
 
 namespace fleet::sim {
 
-// S6: a rollout has no more units down than it may. Those count that it has reached while they were
-// to run, and that have not started since.
+// S6: a rollout takes no unit down if as many are down as may be. Those count that it has reached
+// while they were to run, and that have not started since.
 void Checker::CheckRolling(const ClusterView& before, const std::vector<Change>& changes) {
-  std::set<std::string> reached;  // rollouts, by uid
+  std::set<std::string> reached;  // rollouts that have taken something down, by uid
   for (const Change& change : changes) {
     if (change.record != Change::Record::kUnit) continue;
     const auto* was = before.units.Find(change.name);
@@ -21,8 +24,10 @@ void Checker::CheckRolling(const ClusterView& before, const std::vector<Change>&
         was->value.rollout == is->value.rollout || is->value.desired != DesiredState::kLaunched) {
       continue;
     }
+    CheckFits(before, change.name, is->value);
     rolling_[change.name] = is->value.rollout;
-    reached.insert(is->value.rollout);
+    const auto progress = StatusOf(before, *UnitName::Parse(change.name)).progress;
+    if (progress == Progress::kReached) reached.insert(is->value.rollout);
   }
   std::erase_if(rolling_, [&](const auto& entry) {
     const auto* unit = view_->units.Find(entry.first);
@@ -30,21 +35,46 @@ void Checker::CheckRolling(const ClusterView& before, const std::vector<Change>&
            unit->value.rollout != entry.second ||
            StatusOf(*view_, *UnitName::Parse(entry.first)).progress == Progress::kReached;
   });
+  for (const std::string& uid : reached) CheckAtOnce(uid);
+}
+
+// S3: a rollout stops nothing that runs for a text that fits no machine, whatever else there is.
+void Checker::CheckFits(const ClusterView& before, const std::string& unit,
+                        const UnitRecord& record) {
+  const auto needs = RequirementsOf(unit, record.content_hash);
+  if (needs == nullptr || StatusOf(before, *UnitName::Parse(unit)).progress != Progress::kReached) {
+    return;
+  }
+  const auto zones = needs->metadata.find("zone");
+  if (zones != needs->metadata.end() && zones->second.contains("nowhere")) {
+    Violate("S3", fmt::format("{} has got a text by a rollout that fits nowhere", unit));
+  }
+}
+
+void Checker::CheckAtOnce(const std::string& uid) {
+  std::set<std::string> concerned;  // not those of a name that another rollout has taken since
+  size_t least = SIZE_MAX;          // of what its units say
+  std::string at_once;
+  std::string names;
   for (const auto& [name, stored] : view_->rollouts) {
     const RolloutRecord& rollout = stored.value;
-    const auto* unit = view_->units.Find(name);
-    if (!reached.contains(rollout.uid) || unit == nullptr) continue;
+    if (rollout.uid != uid || view_->units.Find(name) == nullptr) continue;
     const auto needs = RequirementsOf(name, rollout.content_hash);
-    if (needs == nullptr) continue;
-    size_t down = 0;
-    for (const auto& [one, uid] : rolling_) down += uid == rollout.uid ? 1 : 0;
-    const auto budget = ParseBudget(rollout.max_unavailable);
-    const size_t allowed = (budget.ok() ? *budget : needs->max_unavailable)
-                               .Of(reconcile::UnitsOfRollout(*view_, name).size());
-    if (down > allowed) {
-      Violate("S6", fmt::format("the rollout of {} has {} units down, of at most {}", name, down,
-                                allowed));
-    }
+    if (needs == nullptr) return;
+    const auto units = reconcile::UnitsOfRollout(*view_, name);
+    concerned.insert(units.begin(), units.end());
+    if (!units.empty()) least = std::min(least, needs->max_unavailable.Of(units.size()));
+    at_once = rollout.max_unavailable;
+    names += " " + name;
+  }
+  if (concerned.empty()) return;
+  size_t down = 0;
+  for (const auto& [unit, its] : rolling_) down += its == uid && concerned.contains(unit) ? 1 : 0;
+  const auto budget = ParseBudget(at_once);
+  const size_t allowed = budget.ok() ? budget->Of(concerned.size()) : least;
+  if (down > allowed) {
+    Violate("S6",
+            fmt::format("the rollout of{} has {} units down, of at most {}", names, down, allowed));
   }
 }
 
@@ -85,6 +115,13 @@ void Checker::CheckRolloutsEnded() {
     if (view_->units.Find(name) == nullptr) {
       Violate("C3", fmt::format("the rollout of {} outlives it", name));
       continue;
+    }
+    for (const std::string& other : reconcile::NamesOfRollout(*view_, name, rollout)) {
+      if (view_->units.Find(other) != nullptr &&
+          view_->rollouts.Find(other)->value.state != rollout.state) {
+        Violate("L4",
+                fmt::format("{} and {} are one rollout, and one of them has ended", name, other));
+      }
     }
     if (rollout.state != RolloutState::kRunning) continue;
     if (reconcile::ProgressOf(*view_, name, rollout).not_started.empty()) {

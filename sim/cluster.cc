@@ -43,6 +43,7 @@ Cluster::Cluster(const ClusterOptions& options) : random(options.seed), trace_(o
   settings.isolation_stop_timeout = absl::Seconds(1);
   settings.rebalances = random.Chance(0.2);
   settings.rebalance_after = absl::Seconds(20);
+  if (settings.rebalances) rebalance_after = settings.rebalance_after;
   if (random.Chance(0.2)) settings.placement = scheduler::Placement::kPack;
   const absl::Duration engine_ttl = random.Chance(0.3) ? absl::Seconds(2) : ttl;
   std::vector<std::string> ids;
@@ -65,7 +66,20 @@ Cluster::Cluster(const ClusterOptions& options) : random(options.seed), trace_(o
   if (options.seed % 8 == 0 || options.seed % 8 == 7) {
     roller = std::make_unique<Roller>(&world, keys);
   }
+  // Some are in the middle of an update when they begin.
+  if (options.seed % 3 == 0) {
+    machines[(options.seed / 3) % machine_count]->SetVersion(OlderVersion(options.seed / 9));
+  }
   for (auto& machine : machines) machine->Boot(/*wipe=*/false);
+}
+
+std::vector<std::string> Cluster::OlderVersion(uint64_t which) {
+  static const std::vector<std::vector<std::string>> kVersions = {
+      {},
+      {"isolation", "reschedule"},
+      {"drain-deadline", "isolation", "reschedule"},
+  };
+  return kVersions[which % kVersions.size()];
 }
 
 Cluster::~Cluster() {

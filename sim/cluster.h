@@ -52,9 +52,13 @@ class Cluster {
   bool calm = false;               // nothing is broken any more
   absl::Duration ttl;
   absl::Duration mass_loss_hold;
+  absl::Duration rebalance_after;  // of quiet; zero: it does not rebalance by itself
 
   void Trace(const std::string& line);
   uint64_t trace_hash() const { return trace_hash_; }
+
+  // The features that one of the versions before knows.
+  static std::vector<std::string> OlderVersion(uint64_t which);
 
   // A machine with the id of another one, powered off.
   Machine& AddDuplicate(const Machine& original);

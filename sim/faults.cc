@@ -135,6 +135,13 @@ class Injector {
     }
     return any;
   }
+  // One machine has an older version for a while; one that has it already is updated then.
+  bool Downgrade(absl::Duration span) {
+    Machine& machine = Any();
+    if (random_.Chance(0.5)) machine.SetVersion(Cluster::OlderVersion(random_.Below(3)));
+    Later(span, [&machine] { machine.SetVersion(KnownFeatures()); });
+    return true;
+  }
   bool EtcdDown(absl::Duration span) {
     if (c_.etcd->down()) return false;
     c_.etcd->SetDown(true);
@@ -344,7 +351,7 @@ bool Injector::Inject(Fault fault) {
       c_.user->UseNewerVersion(true);
       c_.user->SetMetadata();
       Later(while_, [&c = c_] { c.user->UseNewerVersion(false); });
-      return true;
+      return Downgrade(while_);
     case Fault::kPoison:
       c_.user->Poison();
       return true;
@@ -398,8 +405,10 @@ void HealAll(Cluster& cluster) {
     machine->link().Slow(absl::ZeroDuration());
     machine->link().Heal();
     machine->clock().SetRate(cluster.queue.now(), 1);
+    machine->clock().wall_offset = absl::ZeroDuration();
     machine->Boot(/*wipe=*/false);
     machine->ResumeFleetd();
+    machine->SetVersion(KnownFeatures());
     os.stays_calm = true;
   }
   KeepRunning(cluster, kKeeperTurns);

@@ -73,6 +73,8 @@ void Machine::StartFleetd() {
                                      os_.identity = identity;
                                      return absl::OkStatus();
                                    }};
+  reconcile::EngineSettings engine = options_.engine;
+  engine.features = running_features_ = features_;
   const fleetd::MemberSettings settings = {
       .machine_id = options_.id,
       .agent_ttl = options_.agent_ttl,
@@ -80,7 +82,7 @@ void Machine::StartFleetd() {
       .disable_engine = !options_.has_engine,
       .isolation_stop_timeout = options_.engine.isolation_stop_timeout,
       .engine = {.machine_id = options_.id,
-                 .settings = options_.engine,
+                 .settings = std::move(engine),
                  .sweep_interval = options_.sweep_interval,
                  .events_max = kEventsMax,
                  .random_id = [random = world_->random] { return random->Id(); }}};
@@ -91,7 +93,8 @@ void Machine::StartFleetd() {
                                 .memory_bytes = options_.memory_bytes,
                                 .version = "sim",
                                 .boot_id = os_.boot_id(),
-                                .token = os_.identity.token};
+                                .token = os_.identity.token,
+                                .features = features_};
   member_ = std::make_unique<fleetd::Member>(deps, registry::Keys("/fleet/"), settings, record,
                                              os_.identity, fleetd::MemberListener());
   process_->Post([this] {
@@ -130,6 +133,12 @@ void Machine::PauseFleetd() {
 
 void Machine::ResumeFleetd() {
   if (paused()) process_->Resume();
+}
+
+void Machine::SetVersion(std::vector<std::string> features) {
+  features_ = std::move(features);
+  // One that was paused when it was to be updated still is the old one.
+  if (features_ != running_features_) StopFleetd(/*leaves=*/false);
 }
 
 void Machine::StopFleetd(bool leaves) {

@@ -6,8 +6,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "fleetd/member.h"
+#include "model/features.h"
 #include "reconcile/engine_settings.h"
 #include "sim/link.h"
 #include "sim/os.h"
@@ -48,6 +50,8 @@ class Machine {
   void ResumeFleetd();
   bool runs() const { return member_ != nullptr; }
   bool paused() const { return process_ != nullptr && process_->paused(); }
+  // Restarts fleetd as a version that knows these features, or starts it so the next time.
+  void SetVersion(std::vector<std::string> features);
   // `leaves`: a stop job: its units stop and it leaves. Otherwise a restart.
   void StopFleetd(bool leaves);
   bool leaves() const { return leaves_; }
@@ -68,6 +72,8 @@ class Machine {
   Os os_;
   Link link_;
   Clock clock_;
+  std::vector<std::string> features_ = KnownFeatures();
+  std::vector<std::string> running_features_;  // of the fleetd that runs
   bool leaves_ = false;
   bool stopped_ = false;  // fleetd was stopped for good, until the next boot or start
   uint64_t starts_ = 0;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "model/features.h"
 #include "registry/codec.h"
 #include "registry/keys.h"
 
@@ -354,6 +355,14 @@ const std::vector<Entry>& Entries() {
                                 Record::kSettings, &registry::DecodeSettings,
                                 [](MachineSettings& settings) { settings.set_metadata.clear(); }));
        }},
+      {{"versions-ignored", "older versions are taken for the newest", {"S5", "S2"}},
+       [] {
+         return std::make_unique<ChangesReads>(
+             Role::kEngine, ChangeRecords<MachineRecord>(Record::kMachine, &registry::DecodeMachine,
+                                                         [](MachineRecord& machine) {
+                                                           machine.features = KnownFeatures();
+                                                         }));
+       }},
       {{"leaving-ignored", "a machine that leaves gets new units", {"S6"}},
        [] {
          return std::make_unique<ChangesReads>(
@@ -367,6 +376,15 @@ const std::vector<Entry>& Entries() {
              Role::kEngine, ChangeRecords<RolloutRecord>(
                                 Record::kRollout, &registry::DecodeRollout,
                                 [](RolloutRecord& rollout) { rollout.max_unavailable = "100"; }));
+       }},
+      {{"deadline-ignored", "the deadline of a drain does not count", {"L4"}},
+       [] {
+         return std::make_unique<ChangesReads>(
+             Role::kEngine,
+             ChangeRecords<MachineSettings>(Record::kSettings, &registry::DecodeSettings,
+                                            [](MachineSettings& settings) {
+                                              settings.drain_deadline = absl::InfiniteFuture();
+                                            }));
        }},
       {{"cordon-ignored", "a cordoned machine gets new units, a drained one keeps its own", {"S6"}},
        [] {

@@ -127,11 +127,17 @@ class RunDirectory final : public host::UnitDirectory {
   absl::Status Install(const host::InstalledUnit& unit) override {
     return Write([&] { os_->files[unit.name] = unit; });
   }
+  absl::Status CheckInstall(const host::InstalledUnit&) override {
+    return Write([] {});
+  }
   absl::Status WriteNote(const std::string& name, const host::UnitNote& note) override {
-    return Write([&] {
-      const auto it = os_->files.find(name);
-      if (it != os_->files.end()) it->second.note = note;
-    });
+    const auto it = os_->files.find(name);
+    if (it == os_->files.end()) return Write([] {});
+    // One that is there is written over, which takes no space.
+    MayDie();
+    it->second.note = note;
+    MayDie();
+    return absl::OkStatus();
   }
   absl::Status Remove(const std::string& name) override {
     MayDie();

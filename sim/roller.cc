@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "fmt/core.h"
+#include "fmt/ranges.h"
+#include "model/features.h"
 #include "reconcile/rollout.h"
 #include "registry/codec.h"
 
@@ -12,6 +14,7 @@ namespace fleet::sim {
 namespace {
 
 const char* const kTemplate = "roll@.service";
+const char* const kUnit = "alone.service";
 constexpr int64_t kMostReplicas = 6;
 
 }  // namespace
@@ -31,19 +34,26 @@ std::shared_ptr<const UnitFile> Roller::NewText() {
   Random& random = *world_->random;
   const char* kind = "runs";
   if (random.Chance(0.15)) kind = random.Chance(0.5) ? "fails" : "crashes";
+  const char* where = "";
+  if (random.Chance(0.3)) {
+    where = random.Chance(0.5) ? "MachineMetadata=zone=a\n" : "MachineMetadata=zone=nowhere\n";
+  }
   const int64_t start = random.Chance(0.1) ? random.Between(300, 1000) : random.Between(1, 50);
   auto file = UnitFile::Parse(
       fmt::format("# roll {}\n[Service]\nExecStart=/usr/bin/sim {} {} {}\n[X-Fleet]\n"
-                  "Replicas={}\nMaxUnavailable={}\nHealthyAfter=200ms\n",
+                  "Replicas={}\nMaxUnavailable={}\nHealthyAfter=200ms\n{}",
                   ++version_, kind, start, random.Between(1, 50), random.Between(1, kMostReplicas),
-                  random.Between(1, 2)));
+                  random.Between(1, 2), where));
   return std::make_shared<const UnitFile>(*std::move(file));
 }
 
 void Roller::Act() {
   if (mirror_.view() == nullptr) return;
   const auto* unit = mirror_.view()->units.Find(kTemplate);
-  if (unit == nullptr) return Create();
+  if (unit == nullptr) return Create(kTemplate, DesiredState::kInactive);
+  if (mirror_.view()->units.Find(kUnit) == nullptr && world_->random->Chance(0.3)) {
+    return Create(kUnit, DesiredState::kLaunched);
+  }
   switch (world_->random->Below(20)) {
     case 0:
     case 1:
@@ -57,7 +67,7 @@ void Roller::Act() {
       return DestroyInstance();
     case 7:
     case 8:
-      return Begin(*unit, /*restarts=*/true);
+      return Begin(/*restarts=*/true);
     case 9:
     case 10:
       return SetState(RolloutState::kRunning, RolloutState::kPaused);
@@ -66,29 +76,33 @@ void Roller::Act() {
     case 13:
       return SetState(RolloutState::kPaused, RolloutState::kRunning);
     default:
-      return Begin(*unit, /*restarts=*/false);
+      return Begin(/*restarts=*/false);
   }
 }
 
-void Roller::Create() {
+void Roller::Create(const std::string& name, DesiredState desired) {
   const auto file = NewText();
   store::Txn txn;
-  txn.compares = {Unchanged(keys_.Unit(kTemplate), 0)};
+  txn.compares = {Unchanged(keys_.Unit(name), 0)};
   txn.ops.emplace_back(
       store::Put{keys_.Content(file->hash()), registry::Encode(Content{.file = file})});
   txn.ops.emplace_back(store::Put{
-      keys_.Unit(kTemplate),
-      registry::Encode(UnitRecord{.uid = world_->random->Id(), .content_hash = file->hash()})});
-  Commit("submitted", std::move(txn));
+      keys_.Unit(name),
+      registry::Encode(UnitRecord{
+          .uid = world_->random->Id(), .desired = desired, .content_hash = file->hash()})});
+  Commit("submitted " + name, std::move(txn));
 }
 
 void Roller::Scale(const Stored<UnitRecord>& unit) {
   UnitRecord record = unit.value;
-  record.replicas = world_->random->Between(0, kMostReplicas);
+  // One more means that the number is taken back.
+  const int64_t replicas = world_->random->Between(0, kMostReplicas + 1);
+  record.replicas = replicas > kMostReplicas ? std::nullopt : std::optional(replicas);
   store::Txn txn;
   txn.compares = {Unchanged(keys_.Unit(kTemplate), unit.mod_revision)};
   txn.ops.emplace_back(store::Put{keys_.Unit(kTemplate), registry::Encode(record)});
-  Commit(fmt::format("scaled to {}", *record.replicas), std::move(txn));
+  Commit(record.replicas ? fmt::format("scaled to {}", replicas) : "scaled to what its text says",
+         std::move(txn));
 }
 
 void Roller::Destroy(const std::string& name, const Stored<UnitRecord>& unit) {
@@ -101,47 +115,76 @@ void Roller::Destroy(const std::string& name, const Stored<UnitRecord>& unit) {
 void Roller::DestroyInstance() {
   const ClusterView& view = *mirror_.view();
   auto instances = reconcile::InstancesIn(view, kTemplate);
+  if (view.units.Find(kUnit) != nullptr) instances.emplace_back(kUnit);
   if (instances.empty()) return;
   const std::string& unit = world_->random->Pick(instances);
   Destroy(unit, *view.units.Find(unit));
 }
 
-void Roller::Begin(const Stored<UnitRecord>& unit, bool restarts) {
+// Of the template, of the unit beside it, or of both as one.
+void Roller::Begin(bool restarts) {
   Random& random = *world_->random;
-  const auto* last = mirror_.view()->rollouts.Find(kTemplate);
-  const RolloutRecord* before = last == nullptr ? nullptr : &last->value;
-  if (before != nullptr && reconcile::IsUnfinished(*before) && random.Chance(0.7)) return;
-  store::Txn txn;
-  txn.compares = {Unchanged(keys_.Unit(kTemplate), unit.mod_revision),
-                  Unchanged(keys_.Rollout(kTemplate), last == nullptr ? 0 : last->mod_revision)};
-  RolloutRecord rollout;
-  if (restarts) {
-    rollout = reconcile::RestartOf(before, random.Id(), unit.value.content_hash);
-  } else {
-    const auto file = NewText();
-    rollout = reconcile::RolloutOf(before, random.Id(), file->hash(), unit.value.content_hash,
-                                   process_.WallNow(), "update");
-    UnitRecord record = unit.value;
-    record.content_hash = file->hash();
-    txn.ops.emplace_back(
-        store::Put{keys_.Content(file->hash()), registry::Encode(Content{.file = file})});
-    txn.ops.emplace_back(store::Put{keys_.Unit(kTemplate), registry::Encode(record)});
+  const ClusterView& view = *mirror_.view();
+  std::vector<std::string> names = {kTemplate, kUnit};
+  if (const auto what = random.Below(4); what < 3) names.erase(names.begin() + (what == 0 ? 0 : 1));
+  std::erase_if(names, [&](const std::string& name) { return view.units.Find(name) == nullptr; });
+  if (names.empty()) return;
+  if (names.size() > 1 && !CheckEnabled(view, kRolloutSetFeature, "a rollout of both").ok()) {
+    ++refused_;
+    return world_->trace("roller: a rollout of both is refused");
   }
-  rollout.rolls_back = random.Chance(0.5);
-  if (random.Chance(0.5)) rollout.max_unavailable = fmt::format("{}", random.Between(1, 3));
-  txn.ops.emplace_back(store::Put{keys_.Rollout(kTemplate), registry::Encode(rollout)});
-  Commit(restarts ? "began a restart" : "began an update", std::move(txn));
+  const std::string uid = random.Id();
+  const bool rolls_back = random.Chance(0.5);
+  const std::string at_once = random.Chance(0.5) ? fmt::format("{}", random.Between(1, 3)) : "";
+  store::Txn txn;
+  for (const std::string& name : names) {
+    const auto& unit = *view.units.Find(name);
+    const auto* last = view.rollouts.Find(name);
+    const RolloutRecord* before = last == nullptr ? nullptr : &last->value;
+    if (before != nullptr && reconcile::IsUnfinished(*before) && random.Chance(0.7)) return;
+    txn.compares.push_back(Unchanged(keys_.Unit(name), unit.mod_revision));
+    txn.compares.push_back(
+        Unchanged(keys_.Rollout(name), last == nullptr ? 0 : last->mod_revision));
+    RolloutRecord rollout;
+    if (restarts) {
+      rollout = reconcile::RestartOf(before, uid, unit.value.content_hash);
+    } else {
+      const auto file = NewText();
+      rollout = reconcile::RolloutOf(before, uid, file->hash(), unit.value.content_hash,
+                                     process_.WallNow(), "update");
+      txn.ops.emplace_back(
+          store::Put{keys_.Content(file->hash()), registry::Encode(Content{.file = file})});
+      UnitRecord record = unit.value;
+      record.content_hash = file->hash();
+      if (name == kTemplate) {
+        txn.ops.emplace_back(store::Put{keys_.Unit(name), registry::Encode(record)});
+      }
+    }
+    rollout.rolls_back = rolls_back;
+    rollout.max_unavailable = at_once;
+    if (names.size() > 1) rollout.together = names;
+    txn.ops.emplace_back(store::Put{keys_.Rollout(name), registry::Encode(rollout)});
+  }
+  Commit(fmt::format("began {} of {}", restarts ? "a restart" : "an update",
+                     fmt::join(names, " and ")),
+         std::move(txn));
 }
 
+// With all its names.
 void Roller::SetState(RolloutState from, RolloutState to) {
-  const auto* last = mirror_.view()->rollouts.Find(kTemplate);
+  const ClusterView& view = *mirror_.view();
+  const std::string name = world_->random->Chance(0.5) ? kTemplate : kUnit;
+  const auto* last = view.rollouts.Find(name);
   if (last == nullptr || last->value.state != from) return;
-  RolloutRecord rollout = last->value;
-  rollout.state = to;
   store::Txn txn;
-  txn.compares = {Unchanged(keys_.Rollout(kTemplate), last->mod_revision)};
-  txn.ops.emplace_back(store::Put{keys_.Rollout(kTemplate), registry::Encode(rollout)});
-  Commit(fmt::format("set the rollout {}", ToString(to)), std::move(txn));
+  for (const std::string& one : reconcile::NamesOfRollout(view, name, last->value)) {
+    const auto& stored = *view.rollouts.Find(one);
+    RolloutRecord rollout = stored.value;
+    rollout.state = to;
+    txn.compares.push_back(Unchanged(keys_.Rollout(one), stored.mod_revision));
+    txn.ops.emplace_back(store::Put{keys_.Rollout(one), registry::Encode(rollout)});
+  }
+  Commit(fmt::format("set the rollout of {} {}", name, ToString(to)), std::move(txn));
 }
 
 store::Compare Roller::Unchanged(const std::string& key, int64_t mod_revision) const {

@@ -1,7 +1,7 @@
 #pragma once
 
-// Somebody who scales a template and rolls texts and restarts out to its instances, by the same
-// transactions as the API's.
+// Somebody who scales a template and rolls texts and restarts out to its instances and to a unit
+// beside it, by the same transactions as the API's.
 
 #include <string>
 
@@ -18,14 +18,16 @@ class Roller {
 
   // Does something, by chance.
   void Act();
+  // So often something was refused that not all machines know.
+  uint64_t refused() const { return refused_; }
 
  private:
   std::shared_ptr<const UnitFile> NewText();
-  void Create();
+  void Create(const std::string& name, DesiredState desired);
   void Scale(const Stored<UnitRecord>& unit);
   void Destroy(const std::string& name, const Stored<UnitRecord>& unit);
   void DestroyInstance();
-  void Begin(const Stored<UnitRecord>& unit, bool restarts);
+  void Begin(bool restarts);
   void SetState(RolloutState from, RolloutState to);
   store::Compare Unchanged(const std::string& key, int64_t mod_revision) const;
   void Commit(const std::string& what, store::Txn txn);
@@ -38,6 +40,7 @@ class Roller {
   SimStore store_;
   registry::Mirror mirror_;
   uint64_t version_ = 0;
+  uint64_t refused_ = 0;
 };
 
 }  // namespace fleet::sim

@@ -44,6 +44,17 @@ TEST_F(Simulation, ARunHasAtLeastTheStepsAndFaultsThatAreAskedFor) {
   EXPECT_GE(faults, 30);
 }
 
+// In the middle of an update what an older version would not heed is asked for, and refused.
+TEST_F(Simulation, VersionsThatDifferMeetWhatTheyDoNotKnow) {
+  uint64_t refused = 0;
+  for (const uint64_t seed : {9, 15, 24}) {
+    const RunResult result = RunOnce({.seed = seed});
+    EXPECT_TRUE(result.violations.empty()) << "seed " << seed;
+    refused += result.refused;
+  }
+  EXPECT_GT(refused, 0);
+}
+
 // Seeds that have shown a mistake of fleet's, and what it was.
 struct Found {
   uint64_t seed;

@@ -40,7 +40,12 @@ std::vector<Violation> ComeToRest(Cluster& cluster) {
     violations.push_back({"L2", fmt::format("no rest within {} steps", kRestSteps)});
     return violations;
   };
-  if (!rests(2 * cluster.ttl + kRest + kOwnTimes + cluster.mass_loss_hold)) return restless();
+  const absl::Duration by_fleet = 2 * cluster.ttl + kRest + cluster.mass_loss_hold;
+  // What is rebalanced then starts once more.
+  const absl::Duration rebalanced = cluster.rebalance_after > absl::ZeroDuration()
+                                        ? cluster.rebalance_after + kOwnTimes
+                                        : absl::ZeroDuration();
+  if (!rests(by_fleet + kOwnTimes + rebalanced)) return restless();
   cluster.checker->CheckConverged();
   cluster.user->CheckPromises(*cluster.checker);
   cluster.checker->BeginQuiet();
@@ -92,6 +97,8 @@ RunResult RunOnce(const RunOptions& options) {
   result.changes = cluster.user->changes();
   result.placements = cluster.checker->placements();
   result.runs = cluster.checker->runs();
+  result.refused = cluster.user->refused();
+  if (cluster.roller != nullptr) result.refused += cluster.roller->refused();
   result.trace_hash = cluster.trace_hash();
   return result;
 }

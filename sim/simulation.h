@@ -30,7 +30,8 @@ struct RunResult {
   size_t machines = 0;
   uint64_t changes = 0;  // by users
   uint64_t placements = 0;
-  uint64_t runs = 0;  // of units
+  uint64_t runs = 0;     // of units
+  uint64_t refused = 0;  // requests that not all machines' versions would have heeded
   FaultCounts faults = {};
   std::vector<Violation> violations;
   uint64_t trace_hash = 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "fmt/core.h"
+#include "model/features.h"
 #include "registry/codec.h"
 
 namespace fleet::sim {
@@ -212,9 +213,18 @@ void User::SetDrain() {
       settings.cordoned = true;
       break;
     case 1:
-    case 2:
-      settings.drained = true;
+    case 2: {
+      // With a deadline or without one, which is by the clock of whoever leads then.
+      const bool ends = random.Chance(0.5);
+      if (ends && !CheckEnabled(*mirror_.view(), kDrainDeadlineFeature, "a deadline").ok()) {
+        ++refused_;
+        return world_->trace("user: a drain with a deadline is refused");
+      }
+      settings.Drain(ends ? process_.WallNow() + absl::Milliseconds(random.Between(0, 5000))
+                          : absl::InfiniteFuture(),
+                     ends && random.Chance(0.5));
       break;
+    }
     case 3:
       if (settings.lock_group.empty()) settings.lock_group = random.Chance(0.5) ? "a" : "b";
       break;
@@ -222,9 +232,14 @@ void User::SetDrain() {
       settings.lock_group.clear();
       settings.lock_granted = false;
       break;
-    default:
-      settings.cordoned = settings.drained = false;
+    default: {
+      const std::string group = settings.lock_group;
+      const bool granted = settings.lock_granted;
+      settings.Open();
+      settings.lock_group = group;
+      settings.lock_granted = granted;
       break;
+    }
   }
   world_->trace(fmt::format("user: {}{}{} lock \"{}\"", machine,
                             settings.cordoned ? " cordoned" : "",

@@ -38,6 +38,8 @@ class User {
   // Checks S4. REQUIRES: nothing is under way.
   void CheckPromises(Checker& checker) const;
   uint64_t changes() const { return changes_; }
+  // So often something was refused that not all machines know.
+  uint64_t refused() const { return refused_; }
 
  private:
   struct Unit {
@@ -66,6 +68,7 @@ class User {
   std::vector<Unit> units_;
   bool newer_ = false;
   uint64_t changes_ = 0;
+  uint64_t refused_ = 0;
   uint64_t poisoned_ = 0;
 };
 

@@ -49,11 +49,11 @@ class Machine:
 class Lab:
     """`with Lab(…) as lab`: up in the beginning, down in the end."""
 
-    def __init__(self, options, ttl=None, etcd=1, fleet=True):
+    def __init__(self, options, ttl=None, etcd=1, fleet=True, machines=None):
         self.name = f"bench-{os.getpid()}" + ("" if fleet else "-plain")
         self.fleet = fleet
         self.bin = os.path.abspath(options.bin)
-        self.count = options.machines
+        self.count = machines or options.machines
         self.ttl = ttl
         self.etcd = etcd if fleet else 0
         self.environment = {}
@@ -63,7 +63,7 @@ class Lab:
 
     def __enter__(self):
         ttl = ["--ttl", f"{self.ttl:g}"] if self.ttl else []
-        kind = ["--etcd", str(self.etcd)] if self.fleet else ["--no-fleet", "--etcd", "none"]
+        kind = ["--etcd", str(self.etcd or "none")] + ([] if self.fleet else ["--no-fleet"])
         try:
             self._lab("up", "--machines", str(self.count), "--bin", self.bin, "--size", "4G",
                       *kind, *ttl)
@@ -91,6 +91,12 @@ class Lab:
         self.members = status["etcd"]
         self.directory = status["directory"]
         return status
+
+    def address(self, machine):
+        """Host and port of the machine's API."""
+        endpoints = self.environment["FLEETCTL_ENDPOINT"].split(",")
+        host, _, port = endpoints[self.machines.index(machine)].partition("://")[2].rpartition(":")
+        return host, int(port)
 
     def crash(self, machine):
         """Power loss; the caller has cut the cable, which is what the others see of it."""

@@ -4,8 +4,8 @@ import json
 import signal
 import sys
 
-from . import (cycle, drain, failover, figures, host, idle, latency, lab, report, rollout,
-               scheduler, series, submit)
+from . import (batch, cycle, drain, failover, figures, host, idle, latency, lab, report, rollout,
+               scheduler, series, submit, watch)
 from .errors import BenchError
 
 # case: (function of the options that returns the runs, default units, default runs)
@@ -18,6 +18,8 @@ CASES = {
     "idle": (idle.run, 500, 1),
     "latency": (latency.run, 500, 20),
     "submit": (submit.run, 1000, 5),
+    "batch": (batch.run, 10_000, 5),
+    "watch": (watch.run, 200, 3),
     "rollout": (rollout.run, 100, 3),
     "scheduler": (scheduler.run, 1_000_000, 3),
 }
@@ -52,7 +54,11 @@ def _parser():
         verb.add_argument("--ttl", type=float, metavar="SECONDS",
                           help="agent_ttl (default: fleet's, 10 s)")
         verb.add_argument("--seconds", type=float, default=60, metavar="SECONDS",
-                          help="how long idle looks on (default: 60)")
+                          help="how long idle and watch look on (default: 60)")
+        verb.add_argument("--clients", type=_positive, default=1000, metavar="N",
+                          help="of watch: how many there are (default: 1000)")
+        verb.add_argument("--rate", type=_positive, default=100, metavar="N",
+                          help="of watch: changes a second (default: 100)")
         verb.add_argument("--filter", metavar="REGEX",
                           help="of scheduler: only benchmarks with such names")
         verb.add_argument("-o", "--output", choices=("json",), default="json")
@@ -82,6 +88,8 @@ _HELP = {
     "idle": "what fleetd uses, and asks of etcd, while nothing happens",
     "latency": "list-units and list-unit-files, whole process",
     "submit": "fleetctl submit of N different unit files in one command, whole process",
+    "batch": "one POST /batch of N new units until it is answered, with etcd and embedded",
+    "watch": "clients of /watch while units change: what they get, and what fleetd needs for it",
     "rollout": "a rolling update of N services, a tenth of them at a time",
     "scheduler": "placements a second on 100 to 10,000 machines; needs no lab",
 }
@@ -110,7 +118,10 @@ def measure(options):
     ttl = options.ttl or (failover.DEFAULT_TTL if "failover" in options.case else None)
     if ttl:
         parameters["ttl"] = ttl
-    if options.case == "idle":
+    if options.case == "watch":
+        parameters = {"machines": options.machines, "clients": options.clients,
+                      "rate": options.rate}
+    if options.case in ("idle", "watch"):
         parameters["seconds"] = options.seconds
     return figures.document(options.case, parameters, about, function(options))
 

@@ -40,7 +40,8 @@ def write(page, results):
 def markdown(results):
     measured = [_cycle(results, "start", "active"), _cycle(results, "destroy", "gone"),
                 _failover(results), _failover_etcd(results), _drain(results), _idle(results),
-                _latency(results), _at_once(results), _rollout(results), _scheduler(results)]
+                _latency(results), _at_once(results), _batch(results), _watch(results),
+                _rollout(results), _scheduler(results)]
     measured = [part for part in measured if part]
     parts = [_host(results), _missed(measured), *measured,
              *comparison.sections(results, _section)]
@@ -59,11 +60,12 @@ def _missed(parts):
 
 def _host(results):
     hosts = [each["host"] for each in results.values()]
-    first = hosts[0]
+    machines = dict.fromkeys(f"{each['cores']} cores ({each['cpu']}), {each['memory_gib']} GiB, "
+                             f"Linux {each['kernel']}" for each in hosts)
     dates = sorted({each["date"] for each in hosts})
     load = max(each["load"] for each in hosts)
-    return (f"Measured on {first['cores']} cores ({first['cpu']}), {first['memory_gib']} GiB, "
-            f"Linux {first['kernel']}, {' and '.join(dict.fromkeys((dates[0], dates[-1])))}. "
+    return (f"Measured on {'; or '.join(machines)}; "
+            f"{' and '.join(dict.fromkeys((dates[0], dates[-1])))}. "
             f"The highest load average at the beginning of a case was {load:.1f}.\n\n"
             "Seconds as min/**median**/max, unless a table says otherwise.")
 
@@ -231,6 +233,55 @@ def _at_once(results):
                              _verdict(figure["median"], goal, strict=True) if goal else ""])
         parts.append(_section(f"### {count:,} units at once",
                               ["command", "seconds", "goal", "reached"], rows))
+    return "\n\n".join(parts)
+
+
+# --- many units, many clients ---------------------------------------------------------------------
+
+def _batch(results):
+    rows = []
+    for _, each in _of_case(results, "batch"):
+        count, figures = each["parameters"]["units"], each["figures"]
+        for registry, what in (("etcd", "etcd, one member"), ("embedded", "embedded")):
+            for verb in ("create", "destroy"):
+                figure = figures[f"{registry}_{verb}"]
+                goal = 3 if (count, verb) == (10_000, "create") else None
+                rows.append([f"{count:,}", what, verb, _spread(figure),
+                             f"below {goal}" if goal else "",
+                             _verdict(figure["median"], goal, strict=True) if goal else ""])
+    return _section("### `POST /batch`: N units until all are stored",
+                    ["N", "registry", "verb", "seconds", "goal", "reached"], rows)
+
+
+# Of 1,000 clients and 100 changes a second.
+_WATCH_GOALS = (("missing", "changes that a client was not told of", 0, 0),
+                ("out_of_order", "changes told out of order", 0, 0),
+                ("cpu_percent", "fleetd's CPU, % of a core", 1, 100),
+                ("rss_mib", "fleetd's resident memory, MiB", 1, 200),
+                ("rss_before_mib", "(before the first change)", 1, None),
+                ("delay_median", "from the request for a change until a client has it, s, median", 4,
+                 None),
+                ("delay_p99", "the same, 99 of 100", 4, None),
+                ("own_cpu_percent", "(the clients' own CPU, all in one process, % of a core)", 1,
+                 None))
+
+
+def _watch(results):
+    parts = []
+    for _, each in _of_case(results, "watch"):
+        parameters, figures = each["parameters"], each["figures"]
+        judged = (parameters["clients"], parameters["rate"]) == (1000, 100)
+        rows = []
+        for name, what, digits, goal in _WATCH_GOALS:
+            goal = goal if judged or goal == 0 else None
+            rows.append([what, _spread(figures[name], digits),
+                         "" if goal is None else "0" if goal == 0 else f"below {goal}",
+                         "" if goal is None else
+                         _verdict(figures[name]["max"], goal, strict=goal > 0)])
+        parts.append(_section(
+            f"### `/watch` with {parameters['clients']:,} clients, {parameters['rate']} changes a "
+            f"second for {parameters['seconds']:g} s",
+            ["figure", "min/**median**/max", "goal", "reached"], rows))
     return "\n\n".join(parts)
 
 

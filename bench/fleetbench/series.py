@@ -16,6 +16,8 @@ SERIES = {
     **{f"latency-{count}": ["latency", "--units", str(count), "--runs", "20"]
        for count in (500, 1000)},
     "submit-1000": ["submit", "--units", "1000", "--runs", "5"],
+    "batch-10000": ["batch", "--units", "10000", "--runs", "5"],
+    "watch-1000": ["watch", "--clients", "1000", "--rate", "100", "--seconds", "60", "--runs", "3"],
     "rollout-100": ["rollout", "--units", "100", "--runs", "3"],
     "scheduler": ["scheduler", "--runs", "3"],
 }
@@ -28,6 +30,8 @@ QUICK = {
     "idle": ["idle", "--units", "30", "--seconds", "5"],
     "latency-30": ["latency", "--units", "30", "--runs", "3"],
     "submit-100": ["submit", "--units", "100", "--runs", "1"],
+    "batch-100": ["batch", "--units", "100", "--runs", "1"],
+    "watch-10": ["watch", "--clients", "10", "--rate", "20", "--seconds", "5", "--runs", "1"],
     "rollout-10": ["rollout", "--units", "10", "--runs", "1"],
     "scheduler": ["scheduler", "--runs", "1", "--filter", "/100$"],
 }

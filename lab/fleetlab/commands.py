@@ -51,7 +51,7 @@ def _parser():
             ("partition", _do_partition, "drop a machine's packets; its link stays up"),
             ("heal", _do_heal, "let its packets through again")):
         verb = _machine(_verb(verbs, name, action, what, f"lab {name} m2 --from etcd"),
-                        "m1, m2, … or 'all'")
+                        "m1, m2, … or several: m1,m2; or 'all'")
         verb.add_argument("--from", action="append", default=[], dest="peers", metavar="PEER",
                           help="only this peer: 'etcd' or a machine (default: everybody)")
         if name == "partition":

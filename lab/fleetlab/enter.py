@@ -19,8 +19,10 @@ def leader(layout, machine):
 
 
 def nsenter(pid):
-    # setpriv: the command ends with us; otherwise a test's time-out would leave it running.
-    return ["nsenter", "-t", str(pid), "-m", "-u", "-i", "-n", "-p", "-C", "setpriv",
+    # -r: where the lab itself runs in a chroot, the mount namespace's own root is still the one
+    # outside of that. setpriv: the command ends with us; otherwise a test's time-out would leave
+    # it running.
+    return ["nsenter", "-t", str(pid), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "setpriv",
             "--pdeathsig", "KILL", "--"]
 
 

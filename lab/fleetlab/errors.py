@@ -7,3 +7,7 @@ class LabError(Exception):
     def __init__(self, message, code=1):
         super().__init__(message)
         self.code = code
+
+
+class TimeOut(LabError):
+    """Something did not happen in time."""

@@ -28,8 +28,11 @@ class Member:
         self.data = os.path.join(layout.data, self.name)
         self.log = layout.path(f"{self.name}.log")
         self.pid_file = layout.path(f"{self.name}.pid")
+        self._started = None  # what start() has started
 
     def pid(self):
+        if self._started is not None and self._started.poll() is None:
+            return self._started.pid
         return process.pid_of(self.layout, self.pid_file)
 
     def run_state(self):
@@ -42,7 +45,7 @@ class Member:
         if self.pid():
             return
         cluster = ",".join(f"{m.name}={m.peer}" for m in members(self.layout, self.state))
-        process.spawn(self.layout, "host", [
+        self._started = process.spawn(self.layout, "host", [
             "etcd", "--name", self.name, "--data-dir", self.data,
             "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint,
             "--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer,
@@ -155,11 +158,12 @@ def start(layout, state, chosen):
     """Starts members and returns when they serve; healthy where enough of them run."""
     for member in chosen:
         member.start()
-    running = [m for m in members(layout, state) if m.run_state() == "running"]
+    everyone = {member.number: member for member in [*members(layout, state), *chosen]}
+    running = [m for m in everyone.values() if m.run_state() == "running"]
     quorum = len(running) > state["etcd"] // 2
     for member in chosen:
         def answers(member=member):
-            if member.pid() is None and os.path.exists(member.pid_file):
+            if member.pid() is None:
                 raise LabError(f"{member.name} did not start; see {member.log}")
             return member.is_healthy() if quorum else member.is_serving()
         wait_until(f"{member.name} ({member.endpoint}; log: {member.log})", answers, 30, 0.05)
@@ -167,19 +171,20 @@ def start(layout, state, chosen):
 
 def stop(chosen, number=signal.SIGTERM):
     """Ends members and waits for their end; the data stays."""
+    pids = [pid for pid in (member.pid() for member in chosen) if pid]
     for member in chosen:
         member.signal(signal.SIGCONT)  # a paused one would never see the other
         member.signal(number)
     try:
-        _wait_ended(chosen, STOP_SECONDS)
+        _wait_ended(pids, STOP_SECONDS)
     except LabError:  # the last members look in vain for somebody to hand the leadership to
         for member in chosen:
             member.signal(signal.SIGKILL)
-        _wait_ended(chosen, 30)
+        _wait_ended(pids, 30)
 
 
-def _wait_ended(chosen, seconds):
-    wait_until("the end of etcd", lambda: not any(member.pid() for member in chosen), seconds)
+def _wait_ended(pids, seconds):
+    wait_until("the end of etcd", lambda: all(map(process.has_ended, pids)), seconds)
 
 
 def pause(chosen):

@@ -1,5 +1,6 @@
 """The life of a lab and its machines: up, down, crash, boot, reboot."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ _TOOLS = {
     "nft": "nftables", "nsenter": "util-linux", "setpriv": "util-linux", "ssh": "openssh-client",
     "ssh-keygen": "openssh-client", "ssh-agent": "openssh-client",
 }
+_MACHINE_ID = "/etc/machine-id"
 _INOTIFY = "/proc/sys/fs/inotify/max_user_instances"
 _INOTIFY_PER_MACHINE = 64
 
@@ -36,8 +38,11 @@ def up(layout, wanted):
         _clear(layout)  # what a killed `up`, or the host's own reboot, has left
         try:
             current = _build(layout, wanted, began)
-        except BaseException:
-            _clear(layout)
+        except BaseException as error:
+            try:
+                _clear(layout)
+            except LabError as remains:  # which must not hide why
+                raise LabError(f"{error}; not all of it could be removed: {remains}") from error
             _rmdir(layout.data)
             raise
         current["phase"] = "up"
@@ -89,6 +94,7 @@ def _check_programs(directory, packaging):
 
 def _build(layout, wanted, began):
     _allow_inotify(wanted["machines"])
+    _identify_host()
     current = {"name": layout.name, "phase": "starting", "partitions": {},
                "root": rootfs.ensure(wanted["packages"]
                                      + containers.packages(wanted["containers"])), **wanted}
@@ -127,6 +133,19 @@ def _allow_inotify(machines):
     if now < need:
         with open(_INOTIFY, "w", encoding="ascii") as file:
             file.write(str(need))
+
+
+def _identify_host():
+    """systemd-nspawn makes the addresses of the machines' cables from the host's machine-id, which
+    a root file system that nobody has booted yet lacks."""
+    try:
+        with open(_MACHINE_ID, encoding="ascii") as file:
+            if re.fullmatch("[0-9a-f]{32}", file.read().strip()):
+                return
+    except FileNotFoundError:
+        pass
+    say(f"this host has no {_MACHINE_ID}: making one")
+    run(["systemd-machine-id-setup"])
 
 
 def all_machines(layout, current):
@@ -270,7 +289,8 @@ def _ask(leader, verb):
 
 
 def partition(layout, name, peers):
-    """Cuts a machine off from peers ("etcd", a machine; none named: from everybody)."""
+    """Cuts machines ("m1", "m1,m2", "all") off from peers ("etcd", a machine; none named: from
+    everybody), all at the same moment."""
     _change_partitions(layout, name, set(peers or ["*"]), set())
 
 
@@ -282,7 +302,8 @@ def _change_partitions(layout, name, add, remove):
     state.require(layout)
     with state.locked(layout):
         current = state.require(layout)
-        machines = [name] if name != "all" else [m.name for m in all_machines(layout, current)]
+        machines = name.split(",") if name != "all" else [
+            m.name for m in all_machines(layout, current)]
         for each in machines:
             state.machine(layout, current, each)
             now = set(current["partitions"].pop(each, []))

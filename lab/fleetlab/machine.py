@@ -8,10 +8,11 @@ import subprocess
 
 from . import certificates, cgroup, containers, enter, etcd, network, process
 from . import layout as names
-from .errors import LabError
+from .errors import LabError, TimeOut
 from .process import run, wait_until
 
-BOOT_SECONDS = 60
+BOOT_SECONDS = 120
+_SSH_ANSWER_SECONDS = 20
 _SUPERVISE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervise")
 _NSPAWN_RUN = "/run/systemd/nspawn"
 
@@ -158,7 +159,10 @@ def is_powered(layout, machine):
 
 def wait_ready(layout, state, machine, seconds=BOOT_SECONDS):
     """Returns once the machine's systemd has finished booting and its sshd answers."""
-    wait_until(f"the boot of {machine.name}", lambda: _has_booted(layout, machine), seconds)
+    try:
+        wait_until(f"the boot of {machine.name}", lambda: _has_booted(layout, machine), seconds)
+    except TimeOut as error:
+        raise LabError(f"{error}; {_how_far(layout, machine)}") from error
     peers = state["partitions"].get(machine.name, [])
     if not any(peer.startswith("*") for peer in peers):
         ip = machine.ip(state["subnet"])
@@ -184,9 +188,25 @@ def _has_booted(layout, machine):
     return said.stdout.strip() in ("running", "degraded")
 
 
+def _how_far(layout, machine):
+    """What there is to see of a boot that does not end."""
+    leader = enter.leader(layout, machine)
+    if leader is None:
+        said = "it has no PID 1"
+    else:
+        script = "systemctl is-system-running; systemctl list-jobs; systemctl --failed"
+        done = run(["timeout", "20", *enter.nsenter(leader), "sh", "-c", script], check=False,
+                   env=enter.environment())
+        said = f"its systemd says:\n{(done.stdout + done.stderr).strip()}"
+    return f"{said}\nThe end of its console ({machine.console}):\n{tail(machine.console)}"
+
+
 def _ssh_answers(ip):
+    """Patiently: each connection costs the machine a process, and a slow one that is asked again
+    before it has answered gets slower still."""
     try:
-        with socket.create_connection((ip, 22), timeout=0.5) as connection:
+        with socket.create_connection((ip, 22), timeout=1) as connection:
+            connection.settimeout(_SSH_ANSWER_SECONDS)
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

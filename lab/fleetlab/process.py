@@ -7,7 +7,7 @@ import threading
 import time
 
 from . import cgroup
-from .errors import LabError
+from .errors import LabError, TimeOut
 
 CLEAN_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
              "HOME": "/root", "LANG": "C.UTF-8"}
@@ -38,16 +38,20 @@ def run(argv, check=True, **options):
 
 
 def spawn(layout, part, argv, pid_file, log, env=None):
-    """Starts a process that outlives this one: own session, own cgroup, nothing inherited."""
+    """Starts a process that outlives this one: own session, own cgroup, nothing inherited.
+
+    What it returns tells for sure whether the process has ended. pid_of() finds none yet until
+    the file is written, nor while the process becomes the command.
+    """
     groups = " ".join(cgroup.create(layout.name, part))
     mark_name, mark_value = layout.mark.split("=", 1)
     if os.path.exists(pid_file):
         os.unlink(pid_file)
     with open(log, "ab") as out:
-        subprocess.Popen(["/bin/sh", "-c", _WRAPPER, "sh", pid_file, groups, *argv],
-                         stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
-                         start_new_session=True, close_fds=True,
-                         env={**CLEAN_ENV, **(env or {}), mark_name: mark_value})
+        return subprocess.Popen(["/bin/sh", "-c", _WRAPPER, "sh", pid_file, groups, *argv],
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
+                                start_new_session=True, close_fds=True,
+                                env={**CLEAN_ENV, **(env or {}), mark_name: mark_value})
 
 
 def pid_of(layout, pid_file):
@@ -80,6 +84,13 @@ def status_field(pid, field):
     return None
 
 
+def has_ended(pid):
+    """Whether nothing but its exit status is left of a process: no socket, no lock on a file. Its
+    environment, by which pid_of() knows it, goes before these."""
+    state = status_field(pid, "State")
+    return state is None or (state.startswith("Z") and status_field(pid, "Threads") == "1")
+
+
 def all_pids():
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
 
@@ -109,7 +120,7 @@ def kill_all(layout):
         for pid in left:
             kill(pid, signal.SIGKILL)
         return not left
-    wait_until(f"the end of the processes of lab '{layout.name}'", none_left, 20)
+    wait_until(f"the end of the processes of lab '{layout.name}'", none_left, 60)
 
 
 def kill(pid, number):
@@ -123,7 +134,7 @@ given_up = []  # not empty: threads (parallel.py) stop waiting
 
 
 def wait_until(what, condition, seconds, interval=0.02):
-    """Polls until the condition holds and returns its value; LabError after the deadline."""
+    """Polls until the condition holds and returns its value; TimeOut after the deadline."""
     deadline = time.monotonic() + seconds
     while True:
         if given_up and threading.current_thread() is not threading.main_thread():
@@ -132,5 +143,5 @@ def wait_until(what, condition, seconds, interval=0.02):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise LabError(f"waited {seconds} s in vain for {what}")
+            raise TimeOut(f"waited {seconds} s in vain for {what}")
         time.sleep(interval)

@@ -96,7 +96,7 @@ void Agent::OnJoined() {
   // Anew each time: only a complete read says what has to stop before anything starts (S1).
   reconciler_.OnMembershipLost();
   assignments_ = std::make_unique<registry::Follower>(
-      deps_.store, deps_.executor, keys_.AssignmentsOf(machine_id_),
+      deps_.store, deps_.executor, keys_, keys_.AssignmentsOf(machine_id_),
       "the list of this machine's units", static_cast<registry::Follower::Listener*>(this));
   assignments_->Start();
 }
@@ -115,10 +115,13 @@ void Agent::ReadReported() {
           return;
         }
         std::map<std::string, StateReport> reported;
+        reported_at_.clear();
         for (const store::KeyValue& kv : result->kvs) {
           const auto change = keys_.Parse(kv.key);
+          if (!change) continue;
+          reported_at_[change->name] = kv.mod_revision;
           auto report = registry::DecodeState(kv.value);
-          if (change && report.ok()) reported.emplace(change->name, *std::move(report));
+          if (report.ok()) reported.emplace(change->name, *std::move(report));
         }
         reconciler_.SetReported(reported);
         may_report_ = true;
@@ -281,11 +284,17 @@ void Agent::Execute(reconcile::AgentAction action) {
         using A = std::decay_t<decltype(a)>;
         if constexpr (std::is_same_v<A, reconcile::FetchContent>) {
           Fetch(a.hash);
+        } else if constexpr (std::is_same_v<A, reconcile::CheckInstall>) {
+          reconciler_.OnInstallChecked(a.unit.name, a.unit.note.content_hash,
+                                       deps_.units->CheckInstall(a.unit));
         } else if constexpr (std::is_same_v<A, reconcile::InstallUnit>) {
           reconciler_.OnInstalled(a.unit.name, deps_.units->Install(a.unit));
         } else if constexpr (std::is_same_v<A, reconcile::WriteNote>) {
           const absl::Status status = deps_.units->WriteNote(a.unit, a.note);
-          if (!status.ok()) log::Error("{}", std::string(status.message()));
+          if (!status.ok()) {
+            log::Error("the note of {} was not written: {}", a.unit, std::string(status.message()));
+            reconciler_.OnNoteNotWritten(a.unit);
+          }
         } else if constexpr (std::is_same_v<A, reconcile::RemoveUnit>) {
           reconciler_.OnRemoved(a.unit, deps_.units->Remove(a.unit));
         } else if constexpr (std::is_same_v<A, reconcile::StartUnit>) {
@@ -404,8 +413,13 @@ void Agent::WriteReports() {
     store::Txn txn;
     txn.compares.push_back({store::Compare::Target::kModRevision, keys_.Machine(machine_id_),
                             membership_.mod_revision()});
+    std::map<std::string, bool> stays;  // by unit
     for (size_t i = begin; i < std::min(writes.size(), begin + kReportsPerTxn); ++i) {
       std::string key = keys_.State(machine_id_, writes[i].unit);
+      stays[writes[i].unit] = writes[i].report.has_value();
+      const auto before = reported_at_.find(writes[i].unit);
+      txn.compares.push_back({store::Compare::Target::kModRevision, key,
+                              before == reported_at_.end() ? 0 : before->second});
       if (writes[i].report) {
         txn.ops.emplace_back(
             store::Put{std::move(key), registry::Encode(*writes[i].report), membership_.lease()});
@@ -414,12 +428,22 @@ void Agent::WriteReports() {
       }
     }
     ++reports_in_flight_;
-    deps_.store->Commit(std::move(txn), [this, alive = std::weak_ptr(alive_)](
+    deps_.store->Commit(std::move(txn), [this, stays = std::move(stays),
+                                         alive = std::weak_ptr(alive_)](
                                             const absl::StatusOr<store::TxnResult>& result) {
       if (alive.expired()) return;
-      OnReportsWritten(!result.ok() || result->succeeded
-                           ? result.status()
-                           : absl::AbortedError("this machine's record has changed"));
+      if (!result.ok()) return OnReportsWritten(result.status());
+      if (!result->succeeded) {
+        return OnReportsWritten(absl::AbortedError("what is known of this machine has changed"));
+      }
+      for (const auto& [unit, is_put] : stays) {
+        if (is_put) {
+          reported_at_[unit] = result->revision;
+        } else {
+          reported_at_.erase(unit);
+        }
+      }
+      OnReportsWritten(absl::OkStatus());
     });
   }
   if (writes.empty()) ScheduleReports();

@@ -118,6 +118,9 @@ class Agent final : private host::Systemd::Listener, private registry::Follower:
   bool may_report_ = false;     // joined, and what the registry holds of us is known
   int reports_in_flight_ = 0;   // transactions
   absl::Status report_status_;  // of those
+  // At which revision the registry has what this machine reports, by unit. A report replaces just
+  // that: one that comes late, or a second time, must not undo a later one.
+  std::map<std::string, int64_t> reported_at_;
   absl::AnyInvocable<void()> on_left_;
   std::shared_ptr<bool> alive_;
 };

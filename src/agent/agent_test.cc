@@ -86,6 +86,7 @@ class FakeUnits final : public host::UnitDirectory {
     return std::vector<host::InstalledUnit>();
   }
   absl::Status Install(const host::InstalledUnit&) override { return absl::OkStatus(); }
+  absl::Status CheckInstall(const host::InstalledUnit&) override { return absl::OkStatus(); }
   absl::Status WriteNote(const std::string&, const host::UnitNote&) override {
     return absl::OkStatus();
   }
@@ -201,13 +202,32 @@ TEST_F(AgentTest, AStartThatTheGuardKeptFromHappeningIsAskedForAgain) {
   EXPECT_EQ(ReportedState("a.service"), "active");
 }
 
-TEST_F(AgentTest, EachJoinReadsItsRecordItsStatesAndItsUnitsOnce) {
+TEST_F(AgentTest, EachJoinReadsItsRecordItsStatesItsUnitsAndTheClustersIdOnce) {
   const int before = store_.ranges();
   agent_->OnLeaseLost();
   store_.LeaseGrant(absl::Seconds(10),
                     [&](auto granted) { agent_->OnLease(granted->id, granted->ttl); });
   executor_.Advance(absl::Seconds(1));
-  EXPECT_EQ(store_.ranges() - before, 3);
+  EXPECT_EQ(store_.ranges() - before, 4);
+}
+
+TEST_F(AgentTest, AReportThatComesASecondTimeUndoesNoLaterOne) {
+  Assign("a.service", AssignmentState::kLoaded, 1);
+  executor_.Advance(absl::Milliseconds(100));
+  ASSERT_EQ(ReportedState("a.service"), "inactive");
+  const store::Txn first = store_.last_txn();
+  Assign("a.service", AssignmentState::kLaunched, 2);
+  executor_.Advance(absl::Milliseconds(100));
+  ASSERT_EQ(ReportedState("a.service"), "active");
+  store_.Commit(first, [](const absl::StatusOr<store::TxnResult>&) {});
+  executor_.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(ReportedState("a.service"), "active");
+  // And its next one is not taken for such a one.
+  const int before = store_.commits();
+  Assign("a.service", AssignmentState::kLoaded, 3);
+  executor_.Advance(absl::Milliseconds(100));
+  EXPECT_EQ(ReportedState("a.service"), "inactive");
+  EXPECT_LE(store_.commits() - before, 2);
 }
 
 TEST_F(AgentTest, AnEmptiedRegistryStopsNothingAndIsToldWhatRuns) {

@@ -93,8 +93,8 @@ void Membership::Verify() {
 void Membership::Watch() {
   if (follower_ != nullptr) return;
   follower_ = std::make_unique<registry::Follower>(
-      store_, executor_, store::KeyRange{keys_.Machine(machine_id_), ""}, "this machine's record",
-      static_cast<registry::Follower::Listener*>(this));
+      store_, executor_, keys_, store::KeyRange{keys_.Machine(machine_id_), ""},
+      "this machine's record", static_cast<registry::Follower::Listener*>(this));
   follower_->Start();
 }
 

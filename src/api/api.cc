@@ -3,6 +3,9 @@
 #include <utility>
 
 #include "api/api_state.h"
+#include "api/body_members.h"
+#include "api/conditional.h"
+#include "api/json_reader.h"
 #include "base/log.h"
 #include "fmt/core.h"
 
@@ -19,6 +22,7 @@ Api::Api(ApiContext context) : state_(std::make_unique<ApiState>(std::move(conte
   AddScaleRoutes(*state_);
   AddRolloutRoutes(*state_);
   AddDrainRoutes(*state_);
+  AddFeatureRoutes(*state_);
   AddFleetLockRoutes(*state_);
   AddEventRoutes(*state_);
   AddJournalRoutes(*state_);
@@ -52,6 +56,9 @@ void Api::Handle(Request request, Responder respond) {
     respond =
         state_->request_metrics->Metered(request.method, state_->router.PatternOf(request.target),
                                          state_->context.executor, std::move(respond));
+  }
+  if (request.method == "GET" && request.if_none_match) {
+    respond = WithNotModified(*request.if_none_match, std::move(respond));
   }
   state_->router.Dispatch(std::move(request), std::move(respond));
 }
@@ -113,13 +120,16 @@ Response WriteErrorResponse(const absl::Status& status) {
 
 void WhenSeen(ApiState& state, int64_t revision, Responder respond,
               absl::AnyInvocable<Response()> answer) {
+  WhenSeen(state, revision, std::move(respond),
+           [answer = std::move(answer)](Responder its) mutable { its(answer()); });
+}
+
+void WhenSeen(ApiState& state, int64_t revision, Responder respond,
+              absl::AnyInvocable<void(Responder)> answer) {
   state.waiters.Wait(
       revision, state.context.view_timeout,
       [revision, respond = std::move(respond), answer = std::move(answer)](bool reached) mutable {
-        if (reached) {
-          respond(answer());
-          return;
-        }
+        if (reached) return answer(std::move(respond));
         respond(ErrorResponse(
             504, fmt::format("the change is stored (revision {}), but this machine has not been "
                              "told of it in time; what it answers to reads may be older",
@@ -129,24 +139,44 @@ void WhenSeen(ApiState& state, int64_t revision, Responder respond,
 
 void CommitAsDecided(ApiState& state, store::Txn txn, std::string changed, Responder respond,
                      absl::AnyInvocable<Response()> answer) {
+  const bool writes = !txn.ops.empty();
   state.context.store->Commit(
       std::move(txn),
-      [&state, changed = std::move(changed), respond = std::move(respond),
+      [&state, writes, changed = std::move(changed), respond = std::move(respond),
        answer = std::move(answer)](absl::StatusOr<store::TxnResult> result) mutable {
         if (!result.ok()) {
           respond(WriteErrorResponse(result.status()));
         } else if (!result->succeeded) {
           respond(ErrorResponse(409, changed + "; look, and try again"));
+        } else if (!writes) {
+          respond(answer());
         } else {
           WhenSeen(state, result->revision, std::move(respond), std::move(answer));
         }
       });
 }
 
+namespace {
+
+// A body that is no JSON is left to its handler.
+absl::Status CheckBody(const Request& request, const std::string& schema) {
+  if (schema.empty() || request.body.empty()) return absl::OkStatus();
+  const auto body = ParseJson(request.body, schema);
+  return body.ok() ? CheckMembers(*body, schema) : absl::OkStatus();
+}
+
+}  // namespace
+
 void AddWithView(ApiState& state, Route route) {
-  route.handler = [&state, handler = std::move(route.handler)](Request request, Responder respond) {
+  route.handler = [&state, handler = std::move(route.handler),
+                   schema = route.any_member ? "" : route.request_schema](Request request,
+                                                                          Responder respond) {
     if (!state.view) {
       respond(NotJoined(state));
+      return;
+    }
+    if (const absl::Status status = CheckBody(request, schema); !status.ok()) {
+      respond(ErrorResponse(status));
       return;
     }
     std::string stale = StaleText(state);

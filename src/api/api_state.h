@@ -32,7 +32,7 @@ struct ApiState {
         waiters(context.executor),
         planning(context.executor),
         hub(context.executor, &counts, context.watch),
-        feed(context.executor, context.store, context.keys) {
+        feed(context.executor, context.store, context.keys, context.watch.streams) {
     if (context.metrics != nullptr) request_metrics.emplace(*context.metrics);
   }
 
@@ -67,8 +67,13 @@ Response WriteErrorResponse(const absl::Status& status);
 void WhenSeen(ApiState& state, int64_t revision, Responder respond,
               absl::AnyInvocable<Response()> answer);
 
-// Commits one write whose compares are what it was decided on; once the view shows it, `answer`, by
-// default 204. `changed` says what has come in between if they do not hold.
+// The same for an answer that takes more requests of the registry.
+void WhenSeen(ApiState& state, int64_t revision, Responder respond,
+              absl::AnyInvocable<void(Responder)> answer);
+
+// Commits one write whose compares are what it was decided on; once the view shows it, or at once
+// if it only compares, `answer`, by default 204. `changed` says what has come in between if they do
+// not hold.
 void CommitAsDecided(
     ApiState& state, store::Txn txn, std::string changed, Responder respond,
     absl::AnyInvocable<Response()> answer = [] { return JsonResponse(204, ""); });
@@ -84,6 +89,7 @@ void AddOperatorRoutes(ApiState& state);
 void AddScaleRoutes(ApiState& state);
 void AddRolloutRoutes(ApiState& state);
 void AddDrainRoutes(ApiState& state);
+void AddFeatureRoutes(ApiState& state);
 void AddFleetLockRoutes(ApiState& state);
 void AddEventRoutes(ApiState& state);
 void AddJournalRoutes(ApiState& state);

@@ -320,6 +320,10 @@ TEST_F(ApiTest, CountsTheUnitsOfAMachine) {
   store_.Set(keys_.Assignment("m1", "b.service"),
              registry::Encode(Assignment{.uid = "u", .state = AssignmentState::kGone}));
   ShowView();
+  EXPECT_EQ(Get("/machines")["machines"][0]["units"], 2) << "b.service is still to stop there";
+  store_.Set(keys_.State("m1", "b.service"),
+             registry::Encode(StateReport{.uid = "u", .gone = true}));
+  ShowView();
   const json machine = Get("/machines")["machines"][0];
   EXPECT_EQ(machine["units"], 1);
   EXPECT_EQ(machine["state"], "leaving");
@@ -391,6 +395,36 @@ TEST_F(ApiTest, ABackupHasTextsStatesAndSettingsOfOneRevision) {
   EXPECT_EQ(backup["unreadable"], json::array());
 }
 
+TEST_F(ApiTest, ABackupHasReplicasAndClosedMachines) {
+  Batch(json::parse(R"([{"name":"a@.service","content":"[Service]\nExecStart=/b\n"},
+      {"name":"a@1.service","content":"[Service]\nExecStart=/b\n","madeByReplicas":true},
+      {"name":"a@.service","replicas":2}])"));
+  MachineSettings expired;
+  expired.Drain(absl::InfiniteFuture(), false);
+  store_.Set(keys_.Settings("m1"), registry::Encode(expired));
+  expired.drain_expired = true;
+  store_.Set(keys_.Settings("m2"), registry::Encode(expired));
+  ShowView();
+  const json backup = Get("/backup");
+  EXPECT_EQ(backup["units"][0]["replicas"], 2);
+  EXPECT_FALSE(backup["units"][0].contains("madeByReplicas"));
+  EXPECT_EQ(backup["units"][1]["madeByReplicas"], true);
+  EXPECT_EQ(backup["machines"], json::parse(R"([
+      {"id":"m1","metadata":{},"removedMetadata":[],"drained":true},
+      {"id":"m2","metadata":{},"removedMetadata":[],"cordoned":true}])"));
+  EXPECT_EQ(Get("/units/a@.service")["replicas"], 2);
+  EXPECT_EQ(Get("/units/a@1.service")["madeByReplicas"], true);
+}
+
+TEST_F(ApiTest, ATemplateHasTheReplicasOfItsTextUnlessItWasScaled) {
+  Batch(json::parse(R"([{"name":"a@.service","content":"[X-Fleet]\nReplicas=4\n"},
+      {"name":"b@.service","content":"[Service]\n"}])"));
+  EXPECT_EQ(Get("/units/a@.service")["replicas"], 4);
+  EXPECT_FALSE(Get("/units/b@.service").contains("replicas"));
+  Batch(json::parse(R"([{"name":"a@.service","replicas":0}])"));
+  EXPECT_EQ(Get("/units/a@.service")["replicas"], 0);
+}
+
 TEST_F(ApiTest, ABackupNamesWhatItLacks) {
   Put("a.service", kUnit);
   store_.Set(keys_.Unit("new.service"), "\xFF\xFF");
@@ -403,6 +437,19 @@ TEST_F(ApiTest, ABackupNamesWhatItLacks) {
   EXPECT_EQ(backup["units"][0]["name"], "a.service");
   EXPECT_THAT(backup["unreadable"],
               ElementsAre("settings/m1", "units/new.service", "contents/h of bare.service"));
+}
+
+TEST_F(ApiTest, ABatchRefusesWhatItDoesNotUnderstandAndDoesTheRest) {
+  const std::string kOne = "[Service]\nExecStart=/bin/true\n";
+  const json answer = Batch({{{"name", "a.service"}, {"content", kOne}},
+                             {{"name", "b.service"}, {"content", kOne}, {"desired", "launched"}},
+                             {{"name", "c.service"}, {"content", kOne}, {"destroy", true}}});
+  EXPECT_EQ(answer["results"][0]["code"], 201);
+  EXPECT_EQ(answer["results"][1]["code"], 400);
+  EXPECT_EQ(answer["results"][1]["name"], "b.service");
+  EXPECT_THAT(std::string(answer["results"][1]["message"]), HasSubstr("\"desired\""));
+  EXPECT_EQ(answer["results"][2]["code"], 400);
+  EXPECT_EQ(Get("/units")["units"].size(), 1U);
 }
 
 TEST_F(ApiTest, BatchesHaveBounds) {
@@ -504,6 +551,10 @@ TEST_F(ApiTest, WrongMethodsNameTheRightOnes) {
 TEST_F(ApiTest, WatchRefusesWhatItCannotWatch) {
   EXPECT_EQ(Send("GET", "/fleet/v1/watch?resource=bogus").code, 400);
   EXPECT_EQ(Send("GET", "/fleet/v1/watch?since=x").code, 400);
+  EXPECT_EQ(Send("GET", "/fleet/v1/watch?since=999999").code, 410) << "yet to come";
+  EXPECT_EQ(Send("GET", "/fleet/v1/watch?since=0").code, 200);
+  const std::string now = std::to_string(store_.revision());
+  EXPECT_EQ(Send("GET", "/fleet/v1/watch?since=" + now).code, 200);
   EXPECT_EQ(Send("GET", "/fleet/v1/watch?unit=%5B").code, 400);
   const Response response = Send("GET", "/fleet/v1/watch?resource=units,states&unit=a*");
   EXPECT_EQ(response.code, 200);

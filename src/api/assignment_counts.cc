@@ -1,36 +1,33 @@
 #include "api/assignment_counts.h"
 
 #include <set>
-#include <utility>
+
+#include "reconcile/occupancy.h"
 
 namespace fleet::api {
-namespace {
 
-bool Counts(const ClusterView& view, const UnitOnMachine& key) {
+void AssignmentCounts::Add(const ClusterView& view, const UnitOnMachine& key, int64_t sign) {
   const auto* assignment = view.assignments.Find(key);
-  return assignment != nullptr && assignment->value.state != AssignmentState::kGone;
+  if (assignment == nullptr) return;
+  if (reconcile::ReportedGone(view, key.unit, key.machine, assignment->value)) return;
+  int64_t& count = counts_[key.machine];
+  count += sign;
+  if (count == 0) counts_.erase(key.machine);
 }
-
-}  // namespace
 
 void AssignmentCounts::Update(const ClusterView* before, const ViewChange& change) {
   if (before == nullptr || change.reset) {
     counts_.clear();
-    for (const auto& [key, assignment] : change.view->assignments) {
-      if (assignment.value.state != AssignmentState::kGone) ++counts_[key.machine];
-    }
+    for (const auto& [key, assignment] : change.view->assignments) Add(*change.view, key, 1);
     return;
   }
   std::set<UnitOnMachine> seen;  // one key may be named twice in a step
   for (const Change& c : change.changes) {
-    if (c.record != Change::Record::kAssignment) continue;
+    if (c.record != Change::Record::kAssignment && c.record != Change::Record::kState) continue;
     UnitOnMachine key{c.name, c.machine};
     if (!seen.insert(key).second) continue;
-    const int64_t delta = (Counts(*change.view, key) ? 1 : 0) - (Counts(*before, key) ? 1 : 0);
-    if (delta == 0) continue;
-    int64_t& count = counts_[key.machine];
-    count += delta;
-    if (count == 0) counts_.erase(key.machine);
+    Add(*before, key, -1);
+    Add(*change.view, key, 1);
   }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// How many units are assigned to each machine, kept by the changes of the view so that nobody
-// counts through all assignments.
+// How many units are on each machine, kept by the changes of the view so that nobody counts through
+// all assignments.
 
 #include <cstdint>
 #include <string>
@@ -16,10 +16,13 @@ class AssignmentCounts {
   // `before`: the view that was counted last; null at first.
   void Update(const ClusterView* before, const ViewChange& change);
 
-  // Tombstones do not count.
+  // Those assigned to it, and those that it is to stop and has not said yet that it has: a machine
+  // without any may be switched off.
   int64_t Of(const std::string& machine) const;
 
  private:
+  void Add(const ClusterView& view, const UnitOnMachine& key, int64_t sign);
+
   absl::flat_hash_map<std::string, int64_t> counts_;
 };
 

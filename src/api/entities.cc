@@ -1,9 +1,11 @@
 #include "api/entities.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "model/requirements.h"
 #include "model/unit_name.h"
 #include "model/unit_status.h"
 
@@ -46,8 +48,9 @@ UnitStatus Combine(const UnitRecord& record, const std::vector<UnitStatus>& part
       whole.progress = Progress::kFailed;
       whole.reason = part.reason;
       whole.log_tail = part.log_tail;
-    } else if (part.progress != Progress::kReached && whole.progress == Progress::kReached) {
+    } else if (part.progress != Progress::kReached && whole.progress != Progress::kFailed) {
       whole.progress = Progress::kPending;
+      if (whole.reason.empty()) whole.reason = part.reason;
     }
   }
   return whole;
@@ -56,6 +59,7 @@ UnitStatus Combine(const UnitRecord& record, const std::vector<UnitStatus>& part
 void WriteProgress(JsonWriter& json, const UnitStatus& status) {
   json.Always("progress", ToString(status.progress)).Member("reason", status.reason);
   WriteReport(json, status.report);
+  if (status.report != nullptr) json.Member("drift", status.report->drift);
   json.Member("logTail", status.log_tail);
 }
 
@@ -90,6 +94,14 @@ void WritePlacedStatus(JsonWriter& json, const ClusterView& view, const UnitName
 
 }  // namespace
 
+std::optional<int64_t> ReplicasOf(const ClusterView& view, const UnitName& name,
+                                  const UnitRecord& record) {
+  const auto* content = view.contents.Find(record.content_hash);
+  if (record.replicas || content == nullptr) return record.replicas;
+  const auto requirements = ParseRequirements(*content->value.file, name);
+  return requirements.ok() ? requirements->replicas : std::nullopt;
+}
+
 std::vector<std::string> AssignedTo(const ClusterView& view, const std::string& name) {
   const std::string& uid = view.units.Find(name)->value.uid;
   std::vector<std::string> machines;
@@ -123,7 +135,11 @@ void WriteUnit(JsonWriter& json, const ClusterView& view, const std::string& nam
   json.Member("uid", record.uid).Member("hash", record.content_hash);
   if (detail == Detail::kFull && file != nullptr) json.Always("content", file->text());
   if (file != nullptr) json.Member("description", file->Description());
+  if (record.made_by_replicas) json.Key("madeByReplicas").Bool(true);
   if (const auto parsed = UnitName::Parse(name); parsed.ok()) {
+    const auto replicas =
+        parsed->is_template() ? ReplicasOf(view, *parsed, record) : std::optional<int64_t>();
+    if (replicas) json.Key("replicas").Int(*replicas);
     if (file != nullptr && IsGlobal(*file)) {
       WriteGlobalStatus(json, view, *parsed, record);
     } else {
@@ -148,31 +164,86 @@ std::string_view StateOf(const MachineRecord& machine, const Stored<MachineSetti
                          int64_t units) {
   if (machine.leaving) return "leaving";
   if (settings == nullptr || !settings->value.IsClosed()) return "ready";
-  if (!settings->value.IsEmptied()) return "cordoned";
+  if (!settings->value.IsEmptied()) {
+    return settings->value.drained ? "drain-expired" : "cordoned";
+  }
   return units > 0 ? "draining" : "drained";
 }
 
-void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units) {
-  const MachineRecord& machine = view.machines.Find(id)->value;
-  const Stored<MachineSettings>* settings = view.settings.Find(id);
-  json.BeginObject().Always("id", id).Always("primaryIP", machine.address);
-  json.Key("metadata").BeginObject();
-  for (const auto& [key, value] :
-       EffectiveMetadata(machine, settings ? &settings->value : nullptr)) {
-    json.Always(key, value);
-  }
+void WriteDeadline(JsonWriter& json, const MachineSettings& settings) {
+  if (!settings.drained || settings.drain_deadline == absl::InfiniteFuture()) return;
+  json.Always("deadline",
+              absl::FormatTime(absl::RFC3339_sec, settings.drain_deadline, absl::UTCTimeZone()));
+  json.Key("forces").Bool(settings.drain_forces).Key("expired").Bool(settings.drain_expired);
+}
+
+namespace {
+
+void WriteMap(JsonWriter& json, std::string_view key,
+              const std::map<std::string, std::string>& of) {
+  json.Key(key).BeginObject();
+  for (const auto& [name, value] : of) json.Always(name, value);
   json.EndObject();
+}
+
+// What FleetLock has of the machine, if it has asked for a slot.
+void WriteLock(JsonWriter& json, const MachineSettings& settings) {
+  if (settings.lock_group.empty()) return;
+  json.Always("lockGroup", settings.lock_group);
+  json.Key("lockGranted").Bool(settings.lock_granted);
+}
+
+// `machine` may be absent.
+void WriteMachineMembers(JsonWriter& json, const std::string& id, const MachineRecord* record,
+                         const Stored<MachineSettings>* settings, int64_t units) {
+  static const MachineRecord kAbsent;
+  const MachineRecord& machine = record == nullptr ? kAbsent : *record;
+  json.Always("id", id).Always("primaryIP", machine.address);
+  WriteMap(json, "metadata", EffectiveMetadata(machine, settings ? &settings->value : nullptr));
   json.Member("hostname", machine.hostname).Member("version", machine.version);
-  json.Always("state", StateOf(machine, settings, units)).Key("units").Int(units);
+  json.Always("state", record == nullptr ? "absent" : StateOf(machine, settings, units));
+  json.Key("units").Int(units);
   if (settings != nullptr && settings->value.cordoned) json.Key("cordoned").Bool(true);
   if (settings != nullptr && settings->value.drained) json.Key("drained").Bool(true);
+  if (settings != nullptr) {
+    WriteDeadline(json, settings->value);
+    WriteLock(json, settings->value);
+  }
   if (!machine.api_endpoints.empty()) {
     json.Key("apiEndpoints").BeginArray();
     for (const std::string& endpoint : machine.api_endpoints) json.String(endpoint);
     json.EndArray();
   }
   json.Member("systemdUser", machine.systemd_user);
+}
+
+}  // namespace
+
+void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units) {
+  const auto* record = view.machines.Find(id);
+  json.BeginObject();
+  WriteMachineMembers(json, id, record == nullptr ? nullptr : &record->value,
+                      view.settings.Find(id), units);
   json.EndObject();
+}
+
+void WriteMachineWithSettings(JsonWriter& json, const ClusterView& view, const std::string& id,
+                              int64_t units) {
+  static const MachineSettings kNone;
+  const auto* record = view.machines.Find(id);
+  const auto* stored = view.settings.Find(id);
+  const MachineSettings& settings = stored == nullptr ? kNone : stored->value;
+  json.BeginObject();
+  WriteMachineMembers(json, id, record == nullptr ? nullptr : &record->value, stored, units);
+  json.Key("settings").BeginObject();
+  WriteMap(json, "metadata", settings.set_metadata);
+  json.Key("removedMetadata").BeginArray();
+  for (const std::string& name : settings.removed_metadata) json.String(name);
+  json.EndArray();
+  json.Key("cordoned").Bool(settings.cordoned).Key("drained").Bool(settings.drained);
+  json.Member("lockGroup", settings.lock_group);
+  json.Key("lockGranted").Bool(settings.lock_granted);
+  json.EndObject().EndObject();
 }
 
 void WriteRemoved(JsonWriter& json, std::string_view name, std::string_view machine) {

@@ -2,6 +2,8 @@
 
 // What the API says of units, states and machines: one JSON object each, made from a view. Pure.
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +25,18 @@ void WriteUnit(JsonWriter& json, const ClusterView& view, const std::string& nam
 bool IsListed(const StateReport& report);
 void WriteState(JsonWriter& json, const UnitOnMachine& where, const StateReport& report);
 
-// "ready" or "leaving". `settings` may be null; `units`: how many are assigned to it.
+// "ready", "cordoned", "draining", "drained", "drain-expired" or "leaving". `settings` may be null;
+// `units`: how many are assigned to it.
 std::string_view StateOf(const MachineRecord& machine, const Stored<MachineSettings>* settings,
                          int64_t units);
-// `units`: how many are assigned to it. REQUIRES: view.machines has it.
+// The deadline of a drain and what has become of it, if it has one.
+void WriteDeadline(JsonWriter& json, const MachineSettings& settings);
+// `units`: how many are assigned to it. It may be absent.
 void WriteMachine(JsonWriter& json, const ClusterView& view, const std::string& id, int64_t units);
+
+// With what was set of it at run time.
+void WriteMachineWithSettings(JsonWriter& json, const ClusterView& view, const std::string& id,
+                              int64_t units);
 
 // The machines that this incarnation of a unit is assigned to, tombstones left out. REQUIRES:
 // view.units has it.
@@ -35,6 +44,11 @@ std::vector<std::string> AssignedTo(const ClusterView& view, const std::string& 
 
 // {"name":…} or {"machineID":…} or both, of what has been removed.
 void WriteRemoved(JsonWriter& json, std::string_view name, std::string_view machine);
+
+// How many instances of the template `name`, which has that record, are kept: the number of a
+// scale, or of its text. None if neither has one.
+std::optional<int64_t> ReplicasOf(const ClusterView& view, const UnitName& name,
+                                  const UnitRecord& record);
 
 // Whether the unit runs on every eligible machine.
 bool IsGlobal(const UnitFile& file);

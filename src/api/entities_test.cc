@@ -88,6 +88,17 @@ TEST_F(Entities, AFailedUnitHasItsReasonAndLog) {
   EXPECT_FALSE(unit.contains("content"));
 }
 
+TEST_F(Entities, AUnitThatSomebodyElseHasStoppedSaysSo) {
+  AddMachine("m1");
+  AddUnit("a.service", kText, DesiredState::kLaunched);
+  Run("a.service", "m1", "inactive");
+  Stored<StateReport> report = *view_.states.Find(UnitOnMachine{"a.service", "m1"});
+  EXPECT_FALSE(Unit("a.service").contains("drift"));
+  report.value.drift = "stopped by hand";
+  view_.states.Set({"a.service", "m1"}, report);
+  EXPECT_EQ(Unit("a.service", Detail::kSummary)["drift"], "stopped by hand");
+}
+
 TEST_F(Entities, OnAMachineThatIsAwayAUnitHasATargetOnly) {
   AddUnit("a.service", kText, DesiredState::kLaunched);
   Run("a.service", "m1", "active");
@@ -108,6 +119,24 @@ TEST_F(Entities, AUnitThatFitsNowhereSaysWhy) {
   const json unit = Unit("a.service");
   EXPECT_EQ(unit["progress"], "waiting");
   EXPECT_EQ(unit["reason"], "no machine is eligible: 2 of 2 …");
+}
+
+TEST_F(Entities, WhatHindersAMachineIsTheReasonOfItsUnit) {
+  AddMachine("m1");
+  AddUnit("a.service", kText, DesiredState::kLaunched);
+  AddUnit("g.service", "[X-Fleet]\nGlobal=true\n[Service]\nExecStart=/b\n",
+          DesiredState::kLaunched);
+  for (const char* unit : {"a.service", "g.service"}) {
+    Run(unit, "m1", "active");
+    StateReport report = view_.states.Find(UnitOnMachine{unit, "m1"})->value;
+    report.generation = 0;
+    report.settled = false;
+    report.result = "disk full";
+    view_.states.Set({unit, "m1"}, {report, 1, 1});
+    EXPECT_EQ(Unit(unit)["progress"], "pending") << unit;
+    EXPECT_EQ(Unit(unit)["reason"], "disk full; this is tried again") << unit;
+  }
+  EXPECT_EQ(Unit("g.service")["machines"][0]["reason"], "disk full; this is tried again");
 }
 
 TEST_F(Entities, AGlobalUnitListsItsMachines) {

@@ -1,6 +1,9 @@
 #include "api/event_feed.h"
 
+#include <map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "api/api_state.h"
 #include "base/log.h"
@@ -11,8 +14,6 @@ namespace fleet::api {
 namespace {
 
 constexpr int64_t kRecordsPerRead = 1000;
-constexpr size_t kSlowBytes = 8 << 20;
-constexpr absl::Duration kHeartbeat = absl::Seconds(15);
 
 }  // namespace
 
@@ -31,20 +32,70 @@ std::string EventsPrefix(const registry::Keys& keys) { return keys.prefix() + "e
 
 struct EventFeed::Follower {
   EventFilter filter;
-  std::string last;  // the record told last
+  std::string last;   // the record told last
+  bool live = false;  // it has been told what there was, and is told what the watch says
   std::shared_ptr<EventSink> sink;
-  std::unique_ptr<store::Watch> watch;
 };
 
-EventFeed::EventFeed(Executor* executor, store::Store* store, const registry::Keys& keys)
+// One record on its way to followers: read once, and written once for each filter.
+class EventFeed::Telling {
+ public:
+  Telling(const store::KeyValue& kv, size_t prefix_size)
+      : kv_(kv), id_(kv.key.substr(prefix_size)) {}
+
+  const std::string& id() const { return id_; }
+
+  // Null: nothing of it is wanted.
+  std::shared_ptr<const std::string> For(const EventFilter& filter) {
+    const auto [it, is_new] = texts_.try_emplace(filter);
+    if (is_new) it->second = Write(filter);
+    return it->second;
+  }
+
+ private:
+  const EventRecord& Record() {
+    if (record_) return *record_;
+    auto record = registry::DecodeEvent(kv_.value);
+    if (!record.ok()) {
+      log::Warning("event {} cannot be read: {}", id_, std::string(record.status().message()));
+    }
+    return record_.emplace(record.ok() ? *std::move(record) : EventRecord{});
+  }
+
+  std::shared_ptr<const std::string> Write(const EventFilter& filter) {
+    const EventRecord& record = Record();
+    std::vector<std::string> texts;
+    for (const EventEntry& entry : record.entries) {
+      if (!filter.Wants(entry)) continue;
+      JsonWriter json;
+      WriteEvent(json, id_, record.time, entry);
+      texts.push_back(json.Take());
+    }
+    if (texts.empty()) return nullptr;
+    auto bytes = std::make_shared<std::string>();
+    for (const std::string& text : texts) {
+      // Whoever breaks off within a record is told all of it again.
+      if (&text == &texts.back()) *bytes += fmt::format("id: {}\n", id_);
+      *bytes += fmt::format("event: event\ndata: {}\n\n", text);
+    }
+    return bytes;
+  }
+
+  const store::KeyValue& kv_;
+  const std::string id_;
+  std::optional<EventRecord> record_;
+  std::map<EventFilter, std::shared_ptr<const std::string>> texts_;
+};
+
+EventFeed::EventFeed(Executor* executor, store::Store* store, const registry::Keys& keys,
+                     const StreamLimits& limits)
     : executor_(executor),
       store_(store),
       prefix_(EventsPrefix(keys)),
+      followers_(executor, "/events", limits),
       alive_(std::make_shared<bool>(true)) {}
 
-EventFeed::~EventFeed() {
-  if (heartbeat_ != 0) executor_->Cancel(heartbeat_);
-}
+EventFeed::~EventFeed() = default;
 
 void EventFeed::Follow(EventFilter filter, std::string after, Responder respond) {
   auto follower = std::make_shared<Follower>();
@@ -72,8 +123,7 @@ void EventFeed::Follow(EventFilter filter, std::string after, Responder respond)
 void EventFeed::Begin(const FollowerPtr& follower, std::shared_ptr<EventSink> sink,
                       const store::RangeResult& first) {
   follower->sink = std::move(sink);
-  followers_.push_back(follower);
-  ScheduleHeartbeat();
+  followers_.Add(follower);
   Take(follower, first);
 }
 
@@ -84,21 +134,22 @@ void EventFeed::Read(const FollowerPtr& follower) {
                   if (result.ok()) {
                     Take(follower, *result);
                   } else {
-                    Drop(follower);  // the client comes back, and is told why it cannot be served
+                    // The client comes back, and is told why it cannot be served.
+                    follower->sink->Close();
                   }
                 });
 }
 
 void EventFeed::Take(const FollowerPtr& follower, const store::RangeResult& result) {
   for (const store::KeyValue& kv : result.kvs) {
-    if (!Tell(*follower, kv)) {
-      Drop(follower);
-      return;
-    }
+    Telling telling(kv, prefix_.size());
+    Tell(*follower, telling);
   }
   if (follower->sink->closed()) return;
-  if (!result.more) {
-    Watch(follower, result.revision + 1);
+  // What the watch has told between this read and now has not reached this follower.
+  const bool complete = !result.more && (!watch_ || watched_ <= result.revision);
+  if (complete) {
+    Join(follower, result.revision);
     return;
   }
   auto go_on = [this, alive = std::weak_ptr<bool>(alive_), follower] {
@@ -111,75 +162,49 @@ void EventFeed::Take(const FollowerPtr& follower, const store::RangeResult& resu
   }
 }
 
-void EventFeed::Watch(const FollowerPtr& follower, int64_t from_revision) {
-  follower->watch = store_->StartWatch(
-      store::PrefixRange(prefix_), from_revision,
-      [this, weak = std::weak_ptr<Follower>(follower)](absl::StatusOr<store::WatchBatch> batch) {
-        const FollowerPtr told = weak.lock();
-        if (!told) return;
-        bool keep = batch.ok();
-        if (batch.ok()) {
-          for (const store::Event& event : batch->events) {
-            keep = keep && (event.type != store::Event::Type::kPut || Tell(*told, event.kv));
-          }
-        }
-        if (keep) return;
-        // Not within a call of the watch that is ended.
-        executor_->Post([this, alive = std::weak_ptr<bool>(alive_), told] {
-          if (!alive.expired()) Drop(told);
-        });
-      });
+void EventFeed::Join(const FollowerPtr& follower, int64_t read_at) {
+  follower->live = true;
+  if (watch_) return;
+  watched_ = read_at;
+  watch_ = store_->StartWatch(
+      store::PrefixRange(prefix_), read_at + 1,
+      [this](absl::StatusOr<store::WatchBatch> batch) { OnBatch(std::move(batch)); });
 }
 
-bool EventFeed::Tell(Follower& follower, const store::KeyValue& kv) {
-  const std::string id = kv.key.substr(prefix_.size());
+void EventFeed::OnBatch(absl::StatusOr<store::WatchBatch> batch) {
+  followers_.DropClosed();
+  if (batch.ok()) watched_ = batch->revision;
+  if (!batch.ok() || followers_.empty()) {
+    // Not within a call of the watch that is ended.
+    executor_->Post([this, alive = std::weak_ptr<bool>(alive_), why = batch.status()] {
+      if (!alive.expired()) EndWatch(why);
+    });
+    return;
+  }
+  for (const store::Event& event : batch->events) {
+    if (event.type != store::Event::Type::kPut) continue;
+    Telling telling(event.kv, prefix_.size());
+    for (const FollowerPtr& follower : followers_) {
+      if (follower->live) Tell(*follower, telling);
+    }
+  }
+}
+
+// `why` is OK when nobody was following.
+void EventFeed::EndWatch(const absl::Status& why) {
+  if (why.ok() && !followers_.empty()) return;  // somebody has come meanwhile
+  watch_ = nullptr;
+  for (const FollowerPtr& follower : followers_) {
+    if (follower->live) follower->sink->Close();
+  }
+  followers_.DropClosed();
+}
+
+void EventFeed::Tell(Follower& follower, Telling& telling) {
   // Ids grow; what was told by a read comes once more in a watch that began before it.
-  if (id <= follower.last) return true;
-  follower.last = id;
-  const auto record = registry::DecodeEvent(kv.value);
-  if (!record.ok()) {
-    log::Warning("event {} cannot be read: {}", id, std::string(record.status().message()));
-    return true;
-  }
-  std::vector<std::string> texts;
-  for (const EventEntry& entry : record->entries) {
-    if (!follower.filter.Wants(entry)) continue;
-    JsonWriter json;
-    WriteEvent(json, id, record->time, entry);
-    texts.push_back(json.Take());
-  }
-  if (texts.empty()) return true;
-  if (follower.sink->QueuedBytes() > kSlowBytes) {
-    log::Warning("dropped a client of /events: it left {} bytes unread",
-                 follower.sink->QueuedBytes());
-    return false;
-  }
-  auto bytes = std::make_shared<std::string>();
-  for (const std::string& text : texts) {
-    // Whoever breaks off within a record is told all of it again.
-    if (&text == &texts.back()) *bytes += fmt::format("id: {}\n", id);
-    *bytes += fmt::format("event: event\ndata: {}\n\n", text);
-  }
-  follower.sink->Send(std::move(bytes));
-  return true;
-}
-
-void EventFeed::Drop(const FollowerPtr& follower) {
-  follower->watch = nullptr;
-  follower->sink->Close();
-  followers_.remove(follower);
-}
-
-void EventFeed::ScheduleHeartbeat() {
-  if (heartbeat_ != 0) return;
-  heartbeat_ = executor_->PostAfter(kHeartbeat, [this] {
-    heartbeat_ = 0;
-    followers_.remove_if([](const FollowerPtr& follower) { return follower->sink->closed(); });
-    static const auto* const kComment =
-        new std::shared_ptr<const std::string>(std::make_shared<const std::string>(":\n\n"));
-    for (const FollowerPtr& follower : followers_) follower->sink->Send(*kComment);
-    if (!followers_.empty()) ScheduleHeartbeat();
-  });
+  if (telling.id() <= follower.last) return;
+  follower.last = telling.id();
+  if (auto bytes = telling.For(follower.filter)) followers_.Send(follower, std::move(bytes));
 }
 
 }  // namespace fleet::api

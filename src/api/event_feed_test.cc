@@ -101,7 +101,49 @@ TEST_F(EventFeedTest, AClientThatDoesNotReadIsDropped) {
   for (int i = 1; i <= 8; ++i) Put(i, {{"placed", "a.service", "m1", std::string(1 << 20, 'x')}});
   EXPECT_FALSE(sink->closed());
   Put(9, "a.service");
-  EXPECT_TRUE(sink->closed());
+  EXPECT_TRUE(sink->finished);
+  EXPECT_THAT(sink->TakeText(), HasSubstr("event: dropped\n"));
+}
+
+TEST_F(EventFeedTest, AllStreamsShareOneWatchThatEndsWithTheLast) {
+  const auto all = Follow();
+  const auto some = Follow({.unit = "a.service"});
+  EXPECT_EQ(store_.watches(), 1);
+  Put(1, "a.service");
+  Put(2, "b.service");
+  EXPECT_THAT(all->TakeText(), HasSubstr("b.service"));
+  const std::string told = some->TakeText();
+  EXPECT_THAT(told, HasSubstr("a.service"));
+  EXPECT_THAT(told, Not(HasSubstr("b.service")));
+  all->Close();
+  some->Close();
+  Put(3, "a.service");
+  EXPECT_EQ(store_.watches(), 0);
+  const auto again = Follow({}, IdOf(2));
+  EXPECT_THAT(again->TakeText(), HasSubstr(IdOf(3)));
+  Put(4, "c.service");
+  EXPECT_THAT(again->TakeText(), HasSubstr("c.service"));
+}
+
+TEST_F(EventFeedTest, WhatTheWatchTellsWhileAStreamIsReadIsNotLost) {
+  Put(1, "one.service");
+  const auto first = Follow();
+  // Between the answer to the second one's read and its stream's begin.
+  auto sink = std::make_shared<FakeSink>(&executor_);
+  Response late;
+  feed_.Follow({}, "", [&](Response response) { late = std::move(response); });
+  executor_.RunUntilIdle();
+  Put(2, "two.service");
+  EXPECT_THAT(first->TakeText(), HasSubstr("two.service"));
+  late.events(sink);
+  executor_.RunUntilIdle();
+  Put(3, "three.service");
+  const std::string told = sink->TakeText();
+  for (const char* unit : {"one.service", "two.service", "three.service"}) {
+    EXPECT_EQ(told.find(unit), told.rfind(unit)) << unit;
+    EXPECT_THAT(told, HasSubstr(unit));
+  }
+  EXPECT_EQ(store_.watches(), 1);
 }
 
 TEST_F(EventFeedTest, AFailedReadIsAnError) {

@@ -28,6 +28,10 @@ class FakeSink : public EventSink {
   }
   size_t QueuedBytes() const override { return queued_; }
   bool closed() const override { return closed_; }
+  void DiscardQueued() override {
+    queued_ = 0;
+    stalled = false;
+  }
   void Close() override { closed_ = true; }
   void Finish() override { finished = closed_ = true; }
   void OnDrained(absl::AnyInvocable<void()> drained) override { drained_ = std::move(drained); }

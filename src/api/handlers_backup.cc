@@ -15,7 +15,8 @@ namespace {
 constexpr int kVersion = 1;
 
 bool IsUserRecord(std::string_view name) {
-  return name.starts_with("units/") || name.starts_with("settings/");
+  return name.starts_with("units/") || name.starts_with("settings/") ||
+         name.starts_with("rollouts/");
 }
 
 void WriteUnits(JsonWriter& json, const ClusterView& view) {
@@ -26,7 +27,10 @@ void WriteUnits(JsonWriter& json, const ClusterView& view) {
     if (content == nullptr) continue;  // told as unreadable
     json.BeginObject().Always("name", it->first);
     json.Always("desiredState", ToString(record.desired));
-    json.Always("content", content->value.file->text()).EndObject();
+    json.Always("content", content->value.file->text());
+    if (record.replicas) json.Key("replicas").Int(*record.replicas);
+    if (record.made_by_replicas) json.Key("madeByReplicas").Bool(true);
+    json.EndObject();
   }
   json.EndArray();
 }
@@ -35,12 +39,41 @@ void WriteMachines(JsonWriter& json, const ClusterView& view) {
   json.Key("machines").BeginArray();
   for (auto it = view.settings.begin(); it != view.settings.end(); ++it) {
     const MachineSettings& settings = it->second.value;
-    if (settings.set_metadata.empty() && settings.removed_metadata.empty()) continue;
+    // A drain that has expired goes on as what is left of it.
+    const bool is_drained = settings.drained && !settings.drain_expired;
+    const bool is_cordoned = settings.cordoned || (settings.drained && settings.drain_expired);
+    if (settings.set_metadata.empty() && settings.removed_metadata.empty() && !is_drained &&
+        !is_cordoned) {
+      continue;
+    }
     json.BeginObject().Always("id", it->first);
     json.Key("metadata").BeginObject();
     for (const auto& [key, value] : settings.set_metadata) json.Always(key, value);
     json.EndObject().Key("removedMetadata").BeginArray();
     for (const std::string& key : settings.removed_metadata) json.String(key);
+    json.EndArray();
+    if (is_cordoned) json.Key("cordoned").Bool(true);
+    if (is_drained) json.Key("drained").Bool(true);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+// The texts that were rolled out, the latest first, as far as the registry still has them.
+void WriteRollouts(JsonWriter& json, const ClusterView& view) {
+  json.Key("rollouts").BeginArray();
+  for (const auto& [name, stored] : view.rollouts) {
+    json.BeginObject().Always("name", name).Key("history").BeginArray();
+    for (const FormerContent& former : stored.value.history) {
+      const auto* content = view.contents.Find(former.content_hash);
+      if (content == nullptr) continue;
+      json.BeginObject().Always("content", content->value.file->text());
+      if (former.since != absl::UnixEpoch()) {
+        json.Always("since",
+                    absl::FormatTime(absl::RFC3339_sec, former.since, absl::UTCTimeZone()));
+      }
+      json.Always("how", former.how).EndObject();
+    }
     json.EndArray().EndObject();
   }
   json.EndArray();
@@ -70,6 +103,7 @@ Response GetBackup(const ApiState& state) {
   body.Always("fleetVersion", state.context.version).Key("revision").Int(view.revision);
   WriteUnits(body, view);
   WriteMachines(body, view);
+  WriteRollouts(body, view);
   WriteUnreadable(body, view);
   body.EndObject();
   return JsonResponse(200, body.Take());
@@ -82,8 +116,8 @@ void AddBackupRoutes(ApiState& state) {
                       .pattern = "/fleet/v1/backup",
                       .resource = "Backup",
                       .name = "Get",
-                      .description = "All texts, desired states and machine settings, at one "
-                                     "revision.",
+                      .description = "All texts, desired states, machine settings and histories "
+                                     "of texts, at one revision.",
                       .response_schema = "Backup",
                       .handler = [&state](const Request&, Responder respond) {
                         respond(GetBackup(state));

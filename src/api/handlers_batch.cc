@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "api/api_state.h"
+#include "api/body_members.h"
+#include "api/conditional.h"
 #include "api/json_reader.h"
 #include "api/json_writer.h"
 #include "base/status.h"
@@ -31,6 +33,11 @@ struct Batch {
   std::vector<UnitChange> changes;  // of the entries that are OK, in their order
 };
 
+absl::StatusOr<UnitChange> ReadKnownChange(const json& element) {
+  RETURN_IF_ERROR(CheckMembers(element, "UnitChange"));
+  return ReadUnitChange(element);
+}
+
 absl::StatusOr<Batch> ReadBatch(const std::string& body) {
   ASSIGN_OR_RETURN(const json parsed, ParseJson(body, "an object with an array \"changes\""));
   const json* list = parsed.is_object() ? FindMember(parsed, "changes") : nullptr;
@@ -43,7 +50,7 @@ absl::StatusOr<Batch> ReadBatch(const std::string& body) {
   }
   Batch batch;
   for (const json& element : *list) {
-    auto change = ReadUnitChange(element);
+    auto change = ReadKnownChange(element);
     Batch::Entry entry{.status = change.status()};
     if (change.ok()) {
       entry.name = change->name;
@@ -57,8 +64,15 @@ absl::StatusOr<Batch> ReadBatch(const std::string& body) {
 }
 
 int CodeOf(const UnitChangeResult& result) {
+  if (result.condition_failed) return 412;
   if (!result.status.ok()) return HttpCode(result.status.code());
   return result.effect == Effect::kCreated ? 201 : 204;
+}
+
+std::string MessageOf(const UnitChangeResult& result) {
+  std::string message(result.status.message());
+  if (!result.condition_failed || !result.record) return message;
+  return PreconditionText(message, TagOf(*result.record));
 }
 
 void WriteResult(JsonWriter& out, const Batch::Entry& entry, const UnitChangeResult* result) {
@@ -68,7 +82,7 @@ void WriteResult(JsonWriter& out, const Batch::Entry& entry, const UnitChangeRes
         .Int(HttpCode(entry.status.code()))
         .Always("message", std::string(entry.status.message()));
   } else {
-    out.Key("code").Int(CodeOf(*result)).Member("message", std::string(result->status.message()));
+    out.Key("code").Int(CodeOf(*result)).Member("message", MessageOf(*result));
     if (result->differs) out.Key("differs").Bool(true);
     if (result->same) out.Key("same").Bool(true);
   }
@@ -116,6 +130,7 @@ void AddBatchRoutes(ApiState& state) {
                       .name = "Apply",
                       .description = "Change many Units at once, each atomic by itself.",
                       .request_schema = "Batch",
+                      .any_member = true,
                       .response_schema = "BatchAnswer",
                       .max_body = kMaxBody,
                       .handler = [&state](const Request& request, Responder respond) {

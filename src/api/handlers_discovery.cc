@@ -19,7 +19,14 @@ constexpr std::string_view kSchemas = R"json({
  "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
  "hostname":{"type":"string"},"version":{"type":"string"},"state":{"type":"string"},
  "cordoned":{"type":"boolean"},"drained":{"type":"boolean"},
- "units":{"type":"integer"},"apiEndpoints":{"type":"array","items":{"type":"string"}},"systemdUser":{"type":"string"}}},
+ "deadline":{"type":"string"},"forces":{"type":"boolean"},"expired":{"type":"boolean"},
+ "lockGroup":{"type":"string"},"lockGranted":{"type":"boolean"},
+ "units":{"type":"integer"},"apiEndpoints":{"type":"array","items":{"type":"string"}},"systemdUser":{"type":"string"},
+ "settings":{"type":"object","properties":{
+  "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
+  "removedMetadata":{"type":"array","items":{"type":"string"}},
+  "cordoned":{"type":"boolean"},"drained":{"type":"boolean"},
+  "lockGroup":{"type":"string"},"lockGranted":{"type":"boolean"}}}}},
 "MachinePage":{"id":"MachinePage","type":"object","properties":{
  "machines":{"type":"array","items":{"$ref":"Machine"}},"nextPageToken":{"type":"string"}}},
 "UnitOption":{"id":"UnitOption","type":"object","properties":{
@@ -28,7 +35,7 @@ constexpr std::string_view kSchemas = R"json({
  "name":{"type":"string","required":true},
  "options":{"type":"array","items":{"$ref":"UnitOption"}},
  "desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
- "moveTo":{"type":"string"},
+ "moveTo":{"type":"string"},"replicas":{"type":"integer"},"madeByReplicas":{"type":"boolean"},
  "currentState":{"type":"string","enum":["inactive","loaded","launched"]},
  "machineID":{"type":"string","required":true},
  "uid":{"type":"string"},"hash":{"type":"string"},"content":{"type":"string"},
@@ -36,7 +43,7 @@ constexpr std::string_view kSchemas = R"json({
  "progress":{"type":"string","enum":["waiting","pending","reached","failed"]},
  "reason":{"type":"string"},"systemdLoadState":{"type":"string"},
  "systemdActiveState":{"type":"string"},"systemdSubState":{"type":"string"},
- "logTail":{"type":"string"},"machines":{"type":"array","items":{"type":"object"}}}},
+ "drift":{"type":"string"},"logTail":{"type":"string"},"machines":{"type":"array","items":{"type":"object"}}}},
 "UnitPage":{"id":"UnitPage","type":"object","properties":{
  "units":{"type":"array","items":{"$ref":"Unit"}},"nextPageToken":{"type":"string"}}},
 "Event":{"id":"Event","type":"object","properties":{
@@ -55,11 +62,16 @@ constexpr std::string_view kSchemas = R"json({
  "format":{"type":"string","required":true},"version":{"type":"integer","required":true},
  "created":{"type":"string"},"fleetVersion":{"type":"string"},"revision":{"type":"integer"},
  "units":{"type":"array","items":{"type":"object","properties":{
-  "name":{"type":"string"},"desiredState":{"type":"string"},"content":{"type":"string"}}}},
+  "name":{"type":"string"},"desiredState":{"type":"string"},"content":{"type":"string"},
+  "replicas":{"type":"integer"},"madeByReplicas":{"type":"boolean"}}}},
  "machines":{"type":"array","items":{"type":"object","properties":{
   "id":{"type":"string"},
   "metadata":{"type":"object","properties":{},"additionalProperties":{"type":"string"}},
-  "removedMetadata":{"type":"array","items":{"type":"string"}}}}},
+  "removedMetadata":{"type":"array","items":{"type":"string"}},
+  "cordoned":{"type":"boolean"},"drained":{"type":"boolean"}}}},
+ "rollouts":{"type":"array","items":{"type":"object","properties":{
+  "name":{"type":"string"},"history":{"type":"array","items":{"type":"object","properties":{
+   "content":{"type":"string"},"since":{"type":"string"},"how":{"type":"string"}}}}}}},
  "unreadable":{"type":"array","items":{"type":"string"}}}},
 "Explanation":{"id":"Explanation","type":"object","properties":{
  "revision":{"type":"integer"},"unit":{"type":"string","required":true},
@@ -86,7 +98,8 @@ constexpr std::string_view kSchemas = R"json({
   "enum":["start","destroy","drain","scale","rebalance","lose","add"]},
  "units":{"type":"array","items":{"type":"object","properties":{
   "name":{"type":"string"},"content":{"type":"string"},"force":{"type":"boolean"}}}},
- "machine":{"type":"string"},"count":{"type":"integer"},"maxMoves":{"type":"integer"}}},
+ "machine":{"type":"string"},"count":{"type":"integer"},"reset":{"type":"boolean"},
+ "maxMoves":{"type":"integer"}}},
 "Plan":{"id":"Plan","type":"object","properties":{
  "revision":{"type":"integer"},
  "changes":{"type":"array","items":{"type":"object","properties":{
@@ -96,13 +109,16 @@ constexpr std::string_view kSchemas = R"json({
 "MachinePatch":{"id":"MachinePatch","type":"array","items":{"type":"object","properties":{
  "op":{"type":"string","enum":["add","replace","remove"],"required":true},
  "path":{"type":"string","required":true},"value":{"type":"string"}}}},
+"UnitChange":{"id":"UnitChange","type":"object","properties":{
+ "name":{"type":"string","required":true},
+ "desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
+ "content":{"type":"string"},"options":{"type":"array","items":{"$ref":"UnitOption"}},
+ "replace":{"type":"boolean"},"force":{"type":"boolean"},"restart":{"type":"boolean"},
+ "start":{"type":"boolean"},"stop":{"type":"boolean"},"destroy":{"type":"boolean"},
+ "replicas":{"type":"integer"},"madeByReplicas":{"type":"boolean"},
+ "ifMatch":{"type":"string"},"ifNoneMatch":{"type":"string"}}},
 "Batch":{"id":"Batch","type":"object","properties":{
- "changes":{"type":"array","items":{"type":"object","properties":{
-  "name":{"type":"string","required":true},
-  "desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
-  "content":{"type":"string"},"options":{"type":"array","items":{"$ref":"UnitOption"}},
-  "replace":{"type":"boolean"},"force":{"type":"boolean"},"restart":{"type":"boolean"},
-  "start":{"type":"boolean"},"stop":{"type":"boolean"},"destroy":{"type":"boolean"}}}}}},
+ "changes":{"type":"array","items":{"$ref":"UnitChange"}}}},
 "BatchAnswer":{"id":"BatchAnswer","type":"object","properties":{
  "revision":{"type":"integer"},
  "results":{"type":"array","items":{"type":"object","properties":{
@@ -114,25 +130,44 @@ constexpr std::string_view kSchemas = R"json({
 "LockAnswer":{"id":"LockAnswer","type":"object","properties":{}},
 "LockError":{"id":"LockError","type":"object","properties":{
  "kind":{"type":"string","required":true},"value":{"type":"string","required":true}}},
+"DrainRequest":{"id":"DrainRequest","type":"object","properties":{
+ "deadline":{"type":"string"},"force":{"type":"boolean"}}},
 "Drain":{"id":"Drain","type":"object","properties":{
  "machineID":{"type":"string","required":true},"revision":{"type":"integer"},
  "present":{"type":"boolean"},"cordoned":{"type":"boolean"},"drained":{"type":"boolean"},
+ "deadline":{"type":"string"},"forces":{"type":"boolean"},"expired":{"type":"boolean"},
  "lockGroup":{"type":"string"},"lockGranted":{"type":"boolean"},
  "unitsLeft":{"type":"integer"},
  "left":{"type":"array","items":{"type":"object","properties":{
   "unit":{"type":"string"},"reason":{"type":"string"},"cannotMove":{"type":"boolean"}}}}}},
+"FeatureList":{"id":"FeatureList","type":"object","properties":{
+ "features":{"type":"array","items":{"type":"object","properties":{
+  "name":{"type":"string","required":true},"enabled":{"type":"boolean","required":true},
+  "unknownTo":{"type":"array","items":{"type":"string"}}}}}}},
 "RebalanceRequest":{"id":"RebalanceRequest","type":"object","properties":{
  "maxMoves":{"type":"integer"}}},
 "ScaleRequest":{"id":"ScaleRequest","type":"object","properties":{
  "replicas":{"type":"integer","required":true}}},
 "ScaleAnswer":{"id":"ScaleAnswer","type":"object","properties":{
- "revision":{"type":"integer"},"units":{"type":"array","items":{"type":"string"}},
+ "revision":{"type":"integer"},"replicas":{"type":"integer"},
+ "units":{"type":"array","items":{"type":"string"}},
  "surplus":{"type":"array","items":{"type":"string"}}}},
 "RolloutRequest":{"id":"RolloutRequest","type":"object","properties":{
  "content":{"type":"string"},"options":{"type":"array","items":{"$ref":"UnitOption"}},
  "restart":{"type":"boolean"},"maxUnavailable":{"type":"string"},
  "onFailure":{"type":"string","enum":["pause","rollback"]},"supersede":{"type":"boolean"},
  "force":{"type":"boolean"}}},
+"RolloutsRequest":{"id":"RolloutsRequest","type":"object","properties":{
+ "units":{"type":"array","items":{"type":"object","properties":{
+  "name":{"type":"string"},"content":{"type":"string"},
+  "options":{"type":"array","items":{"$ref":"UnitOption"}},
+  "ifMatch":{"type":"string"},"ifNoneMatch":{"type":"string"}}}},
+ "restart":{"type":"boolean"},"maxUnavailable":{"type":"string"},
+ "onFailure":{"type":"string","enum":["pause","rollback"]},"supersede":{"type":"boolean"},
+ "force":{"type":"boolean"}}},
+"HistoryRequest":{"id":"HistoryRequest","type":"object","properties":{
+ "history":{"type":"array","items":{"type":"object","properties":{
+  "content":{"type":"string"},"since":{"type":"string"},"how":{"type":"string"}}}}}},
 "UndoRequest":{"id":"UndoRequest","type":"object","properties":{"hash":{"type":"string"}}},
 "Rollout":{"id":"Rollout","type":"object","properties":{
  "name":{"type":"string","required":true},"id":{"type":"string","required":true},
@@ -141,6 +176,7 @@ constexpr std::string_view kSchemas = R"json({
  "maxUnavailable":{"type":"string"},"onFailure":{"type":"string","enum":["pause","rollback"]},
  "reason":{"type":"string"},"total":{"type":"integer"},"reached":{"type":"integer"},
  "notStarted":{"type":"array","items":{"type":"string"}},
+ "together":{"type":"array","items":{"type":"string"}},
  "history":{"type":"array","items":{"type":"object","properties":{
   "hash":{"type":"string"},"since":{"type":"string"},"how":{"type":"string"}}}}}},
 "RolloutPage":{"id":"RolloutPage","type":"object","properties":{

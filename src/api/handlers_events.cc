@@ -7,6 +7,7 @@
 #include "api/json_writer.h"
 #include "api/page.h"
 #include "base/log.h"
+#include "fmt/core.h"
 #include "registry/codec.h"
 
 namespace fleet::api {
@@ -89,22 +90,39 @@ class EventsJob : public std::enable_shared_from_this<EventsJob> {
   size_t written_ = 0;
 };
 
+// The id of an event: what it is named by in the registry, "epoch/number".
+absl::StatusOr<std::string> ReadAfter(const Request& request, bool follows) {
+  std::string after = request.query.Get("after").value_or("");
+  if (follows) after = request.last_event_id.value_or(after);
+  const size_t slash = after.find('/');
+  const bool is_id = slash != std::string::npos && slash > 0 && slash + 1 < after.size() &&
+                     after.find_first_not_of("0123456789", slash + 1) == std::string::npos;
+  if (after.empty() || is_id) return after;
+  return absl::InvalidArgumentError(fmt::format("after={} is not the id of an event", after));
+}
+
 void FollowEvents(ApiState& state, const Request& request, Responder respond) {
   const auto text = [&](std::string_view name) { return request.query.Get(name).value_or(""); };
-  state.feed.Follow({.unit = text("unitName"), .machine = text("machineID")},
-                    request.last_event_id.value_or(text("after")), std::move(respond));
+  auto after = ReadAfter(request, /*follows=*/true);
+  if (!after.ok()) {
+    respond(ErrorResponse(after.status()));
+    return;
+  }
+  state.feed.Follow({.unit = text("unitName"), .machine = text("machineID")}, *std::move(after),
+                    std::move(respond));
 }
 
 void ListEvents(ApiState& state, const Request& request, Responder respond) {
   auto page = ReadPageRequest(request.query, "events", {"unitName", "machineID"},
                               state.context.token_limit);
-  if (!page.ok()) {
-    respond(ErrorResponse(page.status()));
+  const auto after = ReadAfter(request, /*follows=*/false);
+  absl::Status status = page.status();
+  status.Update(after.status());
+  if (!status.ok()) {
+    respond(ErrorResponse(status));
     return;
   }
-  std::make_shared<EventsJob>(state, *std::move(page), request.query.Get("after").value_or(""),
-                              std::move(respond))
-      ->Start();
+  std::make_shared<EventsJob>(state, *std::move(page), *after, std::move(respond))->Start();
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ void AnswerPreReboot(ApiState& state, const std::string& machine, Responder resp
     respond(LockError(
         409, "draining",
         fmt::format("{} units have to leave the machine before it may reboot, {} is one of them "
-                    "(fleetctl drain says what holds them); ask again",
+                    "(fleetctl drain --status says what holds them); ask again",
                     left.size(), left.front())));
     return;
   }
@@ -172,6 +172,7 @@ void Add(ApiState& state, const char* path, const char* what, Handler handler) {
        .request_schema = "LockRequest",
        .response_schema = "LockAnswer",
        .error_schema = "LockError",
+       .any_content_type = true,  // its own header is asked for
        .handler = [&state, handler](const Request& request, Responder respond) {
          const auto read = ReadLockRequest(request);
          if (!read.ok()) {

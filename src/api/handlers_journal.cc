@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "fmt/core.h"
 #include "fmt/format.h"
+#include "model/machine_word.h"
 #include "model/unit_name.h"
 #include "nlohmann/json.hpp"
 
@@ -39,21 +40,14 @@ absl::StatusOr<Question> Read(const Request& request) {
   }
   journal.follow = request.query.IsTrue("follow");
   journal.after = request.last_event_id.value_or(request.query.Get("after").value_or(""));
+  // sd_journal_get_cursor(3) has it opaque; systemd's all begin so.
+  if (!journal.after.empty() && !journal.after.starts_with("s=")) {
+    return absl::InvalidArgumentError(
+        fmt::format("after={} is no cursor: take the id of a message", journal.after));
+  }
   question.machine = request.query.Get("machineID").value_or("");
   question.forwarded = request.query.IsTrue("forwarded");
   return question;
-}
-
-absl::StatusOr<std::string> MachineNamed(const ClusterView& view, const std::string& prefix) {
-  auto it = view.machines.lower_bound(prefix);
-  if (it == view.machines.end() || !it->first.starts_with(prefix)) {
-    return absl::NotFoundError(fmt::format("machine {} is not in the cluster", prefix));
-  }
-  const std::string found = it->first;
-  if (found != prefix && ++it != view.machines.end() && it->first.starts_with(prefix)) {
-    return absl::InvalidArgumentError(fmt::format("machine {} is ambiguous", prefix));
-  }
-  return found;
 }
 
 // The one machine that has the unit, by what is assigned and, failing that, by what is reported.
@@ -145,6 +139,11 @@ void AnswerHere(ApiState& state, const JournalRequest& journal, Responder respon
   respond(std::move(response));
 }
 
+// As it stands before a port.
+std::string HostOf(const std::string& address) {
+  return address.find(':') == std::string::npos ? address : "[" + address + "]";
+}
+
 void AskMachine(ApiState& state, const JournalRequest& journal, const std::string& machine,
                 Responder respond) {
   const auto* record = state.view->machines.Find(machine);
@@ -156,9 +155,15 @@ void AskMachine(ApiState& state, const JournalRequest& journal, const std::strin
   const std::vector<std::string>& endpoints = record->value.api_endpoints;
   if (endpoints.empty() || state.context.streams == nullptr) {
     respond(ErrorResponse(
-        409, fmt::format("machine {}, which has unit {}, serves its API to itself only (listen= in "
-                         "its fleet.conf): \"fleetctl journal\" reads it over SSH",
-                         machine, journal.unit)));
+        409,
+        fmt::format("machine {} ({}), which has unit {}, serves its API to itself only, so its "
+                    "journal cannot be read from here: set listen=[\"{}:49153\"] in its "
+                    "/etc/fleet/fleet.conf, with listen_cafile, listen_certfile and "
+                    "listen_keyfile (or listen_insecure=true), and restart its fleetd; or "
+                    "read it over SSH with \"fleetctl journal {}\"",
+                    machine, record->value.hostname, journal.unit,
+                    record->value.address.empty() ? "ADDRESS" : HostOf(record->value.address),
+                    journal.unit)));
     return;
   }
   std::string target =
@@ -182,8 +187,9 @@ void Journal(ApiState& state, const Request& request, Responder respond) {
     respond(ErrorResponse(404, fmt::format("unit {} does not exist", question->journal.unit)));
     return;
   }
-  const auto machine = question->machine.empty() ? MachineOf(*state.view, question->journal.unit)
-                                                 : MachineNamed(*state.view, question->machine);
+  const auto machine = question->machine.empty()
+                           ? MachineOf(*state.view, question->journal.unit)
+                           : FindPresentMachine(*state.view, question->machine);
   if (!machine.ok()) {
     respond(ErrorResponse(machine.status()));
   } else if (*machine == state.context.machine_id) {

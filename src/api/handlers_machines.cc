@@ -1,18 +1,23 @@
-// /machines: the list, and PATCH of metadata in fleet 1.0's dialect of RFC 6902.
+// /machines: the list, single machines with their settings, and PATCH of metadata in fleet 1.0's
+// dialect of RFC 6902.
 
 #include <algorithm>
 #include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "api/api_state.h"
+#include "api/conditional.h"
 #include "api/entities.h"
 #include "api/json_reader.h"
 #include "api/machine_settings.h"
 #include "api/page.h"
 #include "base/status.h"
 #include "fmt/core.h"
+#include "model/machine_word.h"
 
 namespace fleet::api {
 namespace {
@@ -25,22 +30,61 @@ struct MetadataChange {
 };
 using Patch = std::map<std::string, std::vector<MetadataChange>>;  // by machine, in their order
 
+// At most `most` ids from `first` on, of the machines that are there; with `absent`, also of those
+// that are away and of which something was set.
+std::vector<std::string> IdsFrom(const ClusterView& view, const std::string& first, size_t most,
+                                 bool absent) {
+  std::vector<std::string> ids;
+  const auto add = [&](const auto& records) {
+    size_t count = 0;
+    for (auto it = records.lower_bound(first); it != records.end() && count < most; ++it, ++count) {
+      ids.push_back(it->first);
+    }
+  };
+  add(view.machines);
+  if (!absent) return ids;
+  add(view.settings);
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  if (ids.size() > most) ids.resize(most);
+  return ids;
+}
+
 Response ListMachines(const ApiState& state, const Request& request) {
-  const auto page = ReadPageRequest(request.query, "machines", {}, state.context.token_limit);
+  const auto page =
+      ReadPageRequest(request.query, "machines", {"absent"}, state.context.token_limit);
   if (!page.ok()) return ErrorResponse(page.status());
+  // Of a later page the token says it.
+  const auto absent = page->filters.find("absent");
+  const bool with_absent =
+      request.query.IsTrue("absent") ||
+      (absent != page->filters.end() && (absent->second == "true" || absent->second == "1"));
   const ClusterView& view = *state.view;
+  const std::vector<std::string> ids = IdsFrom(view, page->next_unit, page->size + 1, with_absent);
   JsonWriter body;
   body.BeginObject().Key("machines").BeginArray();
-  auto it = view.machines.lower_bound(page->next_unit);
-  for (size_t n = 0; n < page->size && it != view.machines.end(); ++n, ++it) {
-    WriteMachine(body, view, it->first, state.counts.Of(it->first));
+  for (size_t n = 0; n < std::min(page->size, ids.size()); ++n) {
+    WriteMachine(body, view, ids[n], state.counts.Of(ids[n]));
   }
   body.EndArray();
-  if (it != view.machines.end()) {
-    body.Always("nextPageToken", NextPageToken(*page, "machines", it->first));
+  if (ids.size() > page->size) {
+    body.Always("nextPageToken", NextPageToken(*page, "machines", ids.back()));
   }
   body.EndObject();
-  return JsonResponse(200, body.Take());
+  Response response = JsonResponse(200, body.Take());
+  AddEntityTag(response);
+  return response;
+}
+
+Response GetMachine(const ApiState& state, const Request& request) {
+  const auto id = FindKnownMachine(*state.view, request.path_parameter);
+  if (!id.ok()) return ErrorResponse(id.status());
+  JsonWriter body;
+  WriteMachineWithSettings(body, *state.view, *id, state.counts.Of(*id));
+  Response response = JsonResponse(200, body.Take());
+  const auto* settings = state.view->settings.Find(*id);
+  AddEntityTag(response, TagOf(settings == nullptr ? MachineSettings{} : settings->value));
+  return response;
 }
 
 // Metadata is listed as k=v,k=v and matched as k=v: what would make that ambiguous is refused.
@@ -132,10 +176,20 @@ void Apply(const std::vector<MetadataChange>& changes, MachineSettings& settings
 
 void PatchMachines(ApiState& state, const Request& request, Responder respond) {
   auto patch = ReadPatch(request.body);
-  if (!patch.ok()) {
-    respond(ErrorResponse(patch.status()));
+  auto condition = ParsePrecondition(request.if_match, request.if_none_match);
+  if (!patch.ok() || !condition.ok()) {
+    respond(ErrorResponse(patch.ok() ? condition.status() : patch.status()));
+  } else if (condition->IsSet() && patch->size() != 1) {
+    respond(ErrorResponse(
+        400, "If-Match and If-None-Match are for a request that changes one machine's settings"));
   } else if (patch->empty()) {
     respond(JsonResponse(204, ""));
+  } else if (patch->size() == 1) {
+    auto& [machine, of_machine] = *patch->begin();
+    ChangeSettingsOf(
+        state, machine,
+        [of = std::move(of_machine)](MachineSettings& settings) { Apply(of, settings); },
+        std::move(respond), *std::move(condition));
   } else {
     SettingsChanges changes;
     for (auto& [machine, of_machine] : *patch) {
@@ -156,10 +210,21 @@ void AddMachineRoutes(ApiState& state) {
                       .resource = "Machines",
                       .name = "List",
                       .description = "Retrieve a page of Machine objects.",
-                      .parameters = {"nextPageToken", "limit"},
+                      .parameters = {"nextPageToken", "limit", "absent"},
                       .response_schema = "MachinePage",
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
                         respond(ListMachines(state, request));
+                      }});
+  AddWithView(state, {.method = "GET",
+                      .pattern = "/fleet/v1/machines/{machineID}",
+                      .resource = "Machines",
+                      .name = "Get",
+                      .description = "Retrieve a single Machine object, with its settings.",
+                      .response_schema = "Machine",
+                      .conditional = true,
+                      .handler = [&state](const Request& request, Responder respond) {
+                        respond(GetMachine(state, request));
                       }});
   AddWithView(state, {.method = "PATCH",
                       .pattern = "/fleet/v1/machines",
@@ -167,6 +232,8 @@ void AddMachineRoutes(ApiState& state) {
                       .name = "Patch",
                       .description = "Set and remove metadata of machines.",
                       .request_schema = "MachinePatch",
+                      .any_member = true,
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
                         PatchMachines(state, request, std::move(respond));
                       }});

@@ -46,7 +46,8 @@ Response Metrics(const ApiState& state) {
   WriteMirror(text, state);
   if (state.view != nullptr) {
     state.view_metrics.WriteTo(text, *state.view, state.counts);
-    text.Head("fleet_machine_units", "Units that are assigned to this machine.", Type::kGauge);
+    text.Head("fleet_machine_units",
+              "Units that are assigned to this machine, or still stopping on it.", Type::kGauge);
     text.Sample("fleet_machine_units", {},
                 static_cast<double>(state.counts.Of(state.context.machine_id)));
   }

@@ -25,13 +25,15 @@ struct Parameter {
 
 // What parameters mean, wherever they are. One that is not here is a string without a description.
 constexpr auto kParameters = std::to_array<Parameter>({
+    {"absent", "boolean", "Also machines that are away and of which something was set."},
     {"after", "string", "Only what comes after this: an event's id, or a journal's cursor."},
     {"follow", "boolean", "Go on with what comes, as server-sent events."},
     {"force", "boolean", "Unknown keys of [X-Fleet] are not refused."},
     {"forwarded", "boolean", "Another machine asks for its client: do not ask a third one."},
     {"limit", "integer", "How many entities a page has at most, 1 to 10000."},
     {"lines", "integer", "How many of the last lines, 0 to 10000."},
-    {"machineID", "string", "A machine's id; for a journal also the beginning of one."},
+    {"machineID", "string",
+     "A machine's id; for a journal also the beginning of one, or a host name."},
     {"machines", "boolean", "With the verdict on each machine."},
     {"nextPageToken", "string", "From the answer before; none for the first page."},
     {"replace", "boolean", "The text given replaces the one that is stored."},
@@ -81,6 +83,37 @@ Json ConvertSchema(const Json& schema) {
   return converted;
 }
 
+Json Header(std::string_view description) {
+  return {{"description", std::string(description)}, {"schema", {{"type", "string"}}}};
+}
+
+constexpr std::string_view kETag =
+    "The version of this answer. Of a unit, a machine or a rollout also that of what clients set, "
+    "up to the dash (of a rollout: which one it is, and its state): writes compare only that, so "
+    "that a change of status does not make them fail.";
+
+Json HeaderParameter(std::string name, std::string_view description) {
+  Json parameter = {{"name", std::move(name)}, {"in", "header"}};
+  parameter.update(Header(description));
+  return parameter;
+}
+
+// The headers of a conditional request.
+void AddConditions(const Route& route, Json& parameters) {
+  if (!route.conditional) return;
+  if (route.method == "GET") {
+    parameters.push_back(HeaderParameter(
+        "If-None-Match", "ETags that the client has the answers of: 304 if it is one of them."));
+    return;
+  }
+  parameters.push_back(HeaderParameter(
+      "If-Match", "ETags, or *: nothing is changed unless what there is has one of them."));
+  parameters.push_back(
+      HeaderParameter("If-None-Match",
+                      "ETags, or *: nothing is changed if what there is has one of them; with * "
+                      "nothing but what is new is stored."));
+}
+
 Json Reference(const std::string& schema) {
   return {{"schema", {{"$ref", "#/components/schemas/" + schema}}}};
 }
@@ -93,9 +126,19 @@ Json Responses(const Route& route) {
     content[route.response_type] =
         route.response_schema.empty() ? Json::object() : Reference(route.response_schema);
     responses["200"] = {{"description", "It is as asked for."}, {"content", std::move(content)}};
+    if (route.conditional) responses["200"]["headers"]["ETag"] = Header(kETag);
   } else {
     if (route.method == "PUT") responses["201"] = {{"description", "It is created."}};
     responses["204"] = {{"description", "It is done."}};
+  }
+  if (route.conditional && route.method == "GET") {
+    responses["304"] = {{"description", "The client has it."}};
+  } else if (route.conditional) {
+    responses["412"] = {{"description",
+                         "It has been changed since, or is not there: nothing is stored. The "
+                         "message names the ETag that it has now."},
+                        {"headers", {{"ETag", Header(kETag)}}},
+                        {"content", {{"application/json", Reference(route.error_schema)}}}};
   }
   responses["default"] = {{"description", "It is not, and why."},
                           {"content", {{"application/json", Reference(route.error_schema)}}}};
@@ -116,6 +159,7 @@ Json OperationOf(const Route& route) {
   }
   for (const std::string& name : route.parameters)
     parameters.push_back(ParameterOf(name, /*in_path=*/false));
+  AddConditions(route, parameters);
   if (!parameters.empty()) operation["parameters"] = std::move(parameters);
   if (!route.request_schema.empty()) {
     operation["requestBody"] = {

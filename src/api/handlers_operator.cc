@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "api/api_state.h"
-#include "api/machine_settings.h"
 #include "base/status.h"
 #include "fmt/core.h"
 #include "model/features.h"
+#include "model/machine_word.h"
 #include "registry/codec.h"
 
 namespace fleet::api {

@@ -2,15 +2,21 @@
 // POST /units/NAME/rollout.
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "api/api_state.h"
+#include "api/conditional.h"
 #include "api/json_reader.h"
-#include "api/json_writer.h"
+#include "api/rollout_json.h"
 #include "base/budget.h"
 #include "base/ids.h"
 #include "base/status.h"
 #include "fmt/core.h"
+#include "fmt/ranges.h"
 #include "model/features.h"
 #include "model/unit_status.h"
 #include "reconcile/engine_facts.h"
@@ -21,99 +27,85 @@
 namespace fleet::api {
 namespace {
 
-// So many units that have failed are tried again by a resume; the others by the next one.
-constexpr size_t kMaxRetries = 100;
+// So many facts at most a resume compares: of units that have failed some may be left for the next.
+constexpr size_t kMaxCompares = 100;
+constexpr size_t kMaxBody = 4 << 20;  // of texts, which JSON makes longer
 
-void WriteRollout(JsonWriter& body, const ClusterView& view, const std::string& name,
-                  const RolloutRecord& rollout) {
-  const auto progress = reconcile::ProgressOf(view, name, rollout);
-  body.BeginObject()
-      .Always("name", name)
-      .Always("id", rollout.uid)
-      .Always("state", ToString(rollout.state))
-      .Key("restarts")
-      .Bool(rollout.restarts)
-      .Member("hash", rollout.content_hash)
-      .Member("formerHash", rollout.former_hash)
-      .Member("maxUnavailable", rollout.max_unavailable)
-      .Always("onFailure", rollout.rolls_back ? "rollback" : "pause")
-      .Member("reason", rollout.reason)
-      .Key("total")
-      .Int(static_cast<int64_t>(progress.total))
-      .Key("reached")
-      .Int(static_cast<int64_t>(progress.reached))
-      .Key("notStarted")
-      .BeginArray();
-  for (const std::string& unit : progress.not_started) body.String(unit);
-  body.EndArray().Key("history").BeginArray();
-  for (const FormerContent& former : rollout.history) {
-    body.BeginObject().Always("hash", former.content_hash);
-    if (former.since != absl::UnixEpoch()) {
-      body.Always("since", absl::FormatTime(absl::RFC3339_sec, former.since, absl::UTCTimeZone()));
-    }
-    body.Always("how", former.how).EndObject();
-  }
-  body.EndArray().EndObject();
-}
-
-Response NoRollout(const std::string& name) {
-  return ErrorResponse(404, fmt::format("there has been no rollout of {}", name));
-}
-
-Response RolloutResponse(const ApiState& state, const std::string& name) {
-  const auto* stored = state.view->rollouts.Find(name);
-  if (stored == nullptr) return NoRollout(name);
-  JsonWriter body;
-  WriteRollout(body, *state.view, name, stored->value);
-  return JsonResponse(200, body.Take());
-}
-
-Response ListRollouts(const ApiState& state) {
-  JsonWriter body;
-  body.BeginObject().Key("rollouts").BeginArray();
-  for (const auto& [name, stored] : state.view->rollouts) {
-    WriteRollout(body, *state.view, name, stored.value);
-  }
-  body.EndArray().EndObject();
-  return JsonResponse(200, body.Take());
-}
-
-// What a rollout is made of, and the transaction that makes it.
+// What rollouts are made of, one for each name, and the transaction that makes them.
 struct Draft {
-  std::string name;
+  std::map<std::string, RolloutRecord> rollouts;
   store::Txn txn;
-  RolloutRecord rollout;
+  // What the request's condition does not hold for, and the tag that it has; empty: it holds.
+  std::string unmet;
+  std::optional<std::string> tag;
+
+  void Demand(const Precondition& condition, std::string what, std::optional<std::string> its_tag) {
+    if (condition.Holds(its_tag)) return;
+    unmet = std::move(what);
+    tag = std::move(its_tag);
+  }
 };
+
+std::optional<std::string> TagAt(const auto* stored) {
+  return stored == nullptr ? std::nullopt : std::optional(TagOf(stored->value));
+}
 
 store::Compare Unchanged(const std::string& key, const auto* stored) {
   return {.key = key, .revision = stored == nullptr ? 0 : stored->mod_revision};
 }
 
-// Begins a draft: the unit and its last rollout are as they were seen.
-Draft DraftFor(const ApiState& state, const std::string& name) {
+// Adds one: the unit and its last rollout are as they were seen.
+void Add(const ApiState& state, Draft& draft, const std::string& name, RolloutRecord rollout) {
   const auto& keys = state.context.keys;
-  Draft draft{.name = name, .txn = {}, .rollout = {}};
-  draft.txn.compares = {Unchanged(keys.Unit(name), state.view->units.Find(name)),
-                        Unchanged(keys.Rollout(name), state.view->rollouts.Find(name))};
-  return draft;
+  draft.txn.compares.push_back(Unchanged(keys.Unit(name), state.view->units.Find(name)));
+  draft.txn.compares.push_back(Unchanged(keys.Rollout(name), state.view->rollouts.Find(name)));
+  draft.rollouts.emplace(name, std::move(rollout));
 }
 
 // New instances of a template have the text that is rolled out.
-void PutTemplateText(const ApiState& state, Draft& draft, const Requirements& requirements) {
-  if (!reconcile::IsTemplate(draft.name)) return;
-  UnitRecord record = state.view->units.Find(draft.name)->value;
-  record.content_hash = draft.rollout.content_hash;
+void PutTemplateText(const ApiState& state, Draft& draft, const std::string& name,
+                     const Requirements& requirements) {
+  if (!reconcile::IsTemplate(name)) return;
+  UnitRecord record = state.view->units.Find(name)->value;
+  record.content_hash = draft.rollouts.at(name).content_hash;
   record.features = FeaturesOf(requirements);
   draft.txn.ops.emplace_back(
-      store::Put{.key = state.context.keys.Unit(draft.name), .value = registry::Encode(record)});
+      store::Put{.key = state.context.keys.Unit(name), .value = registry::Encode(record)});
 }
 
-void Commit(ApiState& state, Draft draft, Responder respond) {
-  draft.txn.ops.emplace_back(store::Put{.key = state.context.keys.Rollout(draft.name),
-                                        .value = registry::Encode(draft.rollout)});
-  CommitAsDecided(
-      state, std::move(draft.txn), fmt::format("others have changed {} or its rollout", draft.name),
-      std::move(respond), [&state, name = draft.name] { return RolloutResponse(state, name); });
+// They are one: from now on they go together.
+void Tie(Draft& draft) {
+  if (draft.rollouts.size() < 2) return;
+  std::vector<std::string> names;
+  names.reserve(draft.rollouts.size());
+  for (const auto& [name, rollout] : draft.rollouts) names.push_back(name);
+  for (auto& [name, rollout] : draft.rollouts) rollout.together = names;
+}
+
+void Commit(ApiState& state, Draft draft, const std::string& shown, Responder respond) {
+  std::vector<std::string> names;
+  for (const auto& [name, rollout] : draft.rollouts) {
+    names.push_back(name);
+    draft.txn.ops.emplace_back(
+        store::Put{.key = state.context.keys.Rollout(name), .value = registry::Encode(rollout)});
+  }
+  const std::string changed =
+      fmt::format("others have changed {} or its rollout", fmt::join(names, ", "));
+  if (!draft.unmet.empty()) {
+    // Nothing is stored, but what was compared with is what there is.
+    draft.txn.ops.clear();
+    CommitAsDecided(state, std::move(draft.txn), changed, std::move(respond),
+                    [what = std::move(draft.unmet), tag = std::move(draft.tag)] {
+                      return PreconditionFailed(
+                          fmt::format("{} is another than the request's condition asks for", what),
+                          tag);
+                    });
+    return;
+  }
+  CommitAsDecided(state, std::move(draft.txn), changed, std::move(respond),
+                  [&state, name = shown.empty() ? names.front() : shown] {
+                    return RolloutResponse(*state.view, name);
+                  });
 }
 
 absl::Status CheckNoOther(const ClusterView& view, const std::string& name, bool supersede) {
@@ -130,6 +122,12 @@ absl::Status CheckNoOther(const ClusterView& view, const std::string& name, bool
         fmt::format("a rollout of {}, of which {} is a part, is {}", template_name, name,
                     ToString(its->value.state)));
   }
+  for (const std::string& instance : reconcile::InstancesIn(view, name)) {
+    const auto* other = view.rollouts.Find(instance);
+    if (other == nullptr || other->value.state != RolloutState::kRunning) continue;
+    return absl::FailedPreconditionError(fmt::format(
+        "a rollout of {}, an instance of {}, is running: let it end, or pause it", instance, name));
+  }
   return absl::OkStatus();
 }
 
@@ -145,19 +143,33 @@ absl::StatusOr<Requirements> CheckRolledOut(const ClusterView& view, const UnitN
   return requirements;
 }
 
-absl::StatusOr<Draft> DraftRollout(const ApiState& state, const Request& request) {
-  const ClusterView& view = *state.view;
-  ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(request.path_parameter));
-  ASSIGN_OR_RETURN(const auto body, ParseJson(request.body, "a rollout"));
-  ASSIGN_OR_RETURN(const registry::UnitChange change, ReadUnitChange(body));
+// How a rollout is to go.
+struct Terms {
+  std::string uid = RandomId();
+  std::string max_unavailable;
+  bool rolls_back = false;
+  bool supersede = false;
+};
+
+absl::StatusOr<Terms> ReadTerms(const nlohmann::json& body) {
+  Terms terms;
   ASSIGN_OR_RETURN(const auto at_once, StringMember(body, "maxUnavailable"));
   ASSIGN_OR_RETURN(const auto on_failure, StringMember(body, "onFailure"));
-  ASSIGN_OR_RETURN(const bool supersede, BoolMember(body, "supersede"));
-  if (at_once && !at_once->empty()) RETURN_IF_ERROR(ParseBudget(*at_once).status());
+  ASSIGN_OR_RETURN(terms.supersede, BoolMember(body, "supersede"));
+  terms.max_unavailable = at_once.value_or("");
+  if (!terms.max_unavailable.empty()) RETURN_IF_ERROR(ParseBudget(terms.max_unavailable).status());
   if (on_failure && *on_failure != "pause" && *on_failure != "rollback") {
     return absl::InvalidArgumentError(
         fmt::format("onFailure \"{}\" is unknown: pause or rollback", *on_failure));
   }
+  terms.rolls_back = on_failure == "rollback";
+  return terms;
+}
+
+// A new text, or a restart, for one template or unit.
+absl::Status AddRollout(const ApiState& state, Draft& draft, const UnitName& name,
+                        const registry::UnitChange& change, const Terms& terms) {
+  const ClusterView& view = *state.view;
   if (change.restart == (change.file != nullptr)) {
     return absl::InvalidArgumentError("a rollout is either a new text or a \"restart\"");
   }
@@ -165,7 +177,7 @@ absl::StatusOr<Draft> DraftRollout(const ApiState& state, const Request& request
   if (unit == nullptr) {
     return absl::NotFoundError(fmt::format("unit {} does not exist", name.full()));
   }
-  RETURN_IF_ERROR(CheckNoOther(view, name.full(), supersede));
+  RETURN_IF_ERROR(CheckNoOther(view, name.full(), terms.supersede));
   const auto* content = view.contents.Find(unit->value.content_hash);
   if (content == nullptr) {
     return absl::FailedPreconditionError(
@@ -173,29 +185,116 @@ absl::StatusOr<Draft> DraftRollout(const ApiState& state, const Request& request
   }
   const auto* last = view.rollouts.Find(name.full());
   const RolloutRecord* before = last == nullptr ? nullptr : &last->value;
-  Draft draft = DraftFor(state, name.full());
-  if (change.restart) {
-    RETURN_IF_ERROR(CheckRolledOut(view, name, *content->value.file).status());
-    draft.rollout = reconcile::RestartOf(before, RandomId(), unit->value.content_hash);
-  } else {
-    RETURN_IF_ERROR(CheckForSubmit(*change.file, name, change.force));
-    ASSIGN_OR_RETURN(const Requirements requirements, CheckRolledOut(view, name, *change.file));
-    draft.rollout =
-        reconcile::RolloutOf(before, RandomId(), change.file->hash(), unit->value.content_hash,
-                             state.context.executor->WallNow(), "update");
-    draft.txn.ops.emplace_back(store::Put{.key = state.context.keys.Content(change.file->hash()),
-                                          .value = registry::Encode(Content{change.file})});
-    PutTemplateText(state, draft, requirements);
+  const UnitFile& text = change.restart ? *content->value.file : *change.file;
+  if (!change.restart) RETURN_IF_ERROR(CheckForSubmit(text, name, change.force));
+  ASSIGN_OR_RETURN(const Requirements requirements, CheckRolledOut(view, name, text));
+  if (!change.restart) RETURN_IF_ERROR(CheckTextEnabled(view, requirements, name.full()));
+  if (terms.rolls_back) {
+    // It could not come back otherwise.
+    ASSIGN_OR_RETURN(const Requirements present, ParseRequirements(*content->value.file, name));
+    RETURN_IF_ERROR(CheckTextEnabled(view, present, name.full()));
   }
-  draft.rollout.max_unavailable = at_once.value_or("");
-  draft.rollout.rolls_back = on_failure == "rollback";
+  RolloutRecord rollout =
+      change.restart
+          ? reconcile::RestartOf(before, terms.uid, unit->value.content_hash)
+          : reconcile::RolloutOf(before, terms.uid, text.hash(), unit->value.content_hash,
+                                 state.context.executor->WallNow(), "update");
+  rollout.max_unavailable = terms.max_unavailable;
+  rollout.rolls_back = terms.rolls_back;
+  Add(state, draft, name.full(), std::move(rollout));
+  draft.Demand(change.condition, fmt::format("unit {}", name.full()), TagAt(unit));
+  if (!change.restart) PutTemplateText(state, draft, name.full(), requirements);
+  return absl::OkStatus();
+}
+
+void PutContent(const ApiState& state, Draft& draft, const std::shared_ptr<const UnitFile>& file) {
+  draft.txn.ops.emplace_back(store::Put{.key = state.context.keys.Content(file->hash()),
+                                        .value = registry::Encode(Content{file})});
+}
+
+absl::StatusOr<Draft> DraftRollout(const ApiState& state, const Request& request) {
+  ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(request.path_parameter));
+  ASSIGN_OR_RETURN(const auto body, ParseJson(request.body, "a rollout"));
+  ASSIGN_OR_RETURN(registry::UnitChange change, ReadUnitChange(body));
+  ASSIGN_OR_RETURN(const Terms terms, ReadTerms(body));
+  ASSIGN_OR_RETURN(change.condition, ParsePrecondition(request.if_match, request.if_none_match));
+  Draft draft;
+  RETURN_IF_ERROR(AddRollout(state, draft, name, change, terms));
+  if (change.file != nullptr) PutContent(state, draft, change.file);
   return draft;
 }
 
-// The text that an undo brings: the one before, or the one in the history that `hash` begins.
+// One of several that has the text already keeps it when the others go back.
+void KeepUnchanged(const ClusterView& view, const std::string& name, RolloutRecord& rollout) {
+  const auto* last = view.rollouts.Find(name);
+  const bool is_in_doubt = last != nullptr && reconcile::IsUnfinished(last->value);
+  if (!rollout.restarts && !is_in_doubt &&
+      rollout.content_hash == view.units.Find(name)->value.content_hash) {
+    rollout.former_hash = rollout.content_hash;
+  }
+}
+
+// An instance is not rolled out beside its template.
+absl::Status CheckApart(const std::set<std::string>& names) {
+  for (const std::string& name : names) {
+    const std::string template_name = reconcile::TemplateOf(name);
+    if (names.contains(template_name)) {
+      return absl::InvalidArgumentError(
+          fmt::format("{} is an instance of {}, and named beside it", name, template_name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// One rollout of several templates and units.
+absl::StatusOr<Draft> DraftTogether(const ApiState& state, const Request& request) {
+  ASSIGN_OR_RETURN(const auto body, ParseJson(request.body, "a rollout"));
+  if (!body.is_object()) return absl::InvalidArgumentError("a rollout must be a JSON object");
+  ASSIGN_OR_RETURN(const Terms terms, ReadTerms(body));
+  ASSIGN_OR_RETURN(const bool restarts, BoolMember(body, "restart"));
+  ASSIGN_OR_RETURN(const bool force, BoolMember(body, "force"));
+  const auto* units = FindMember(body, "units");
+  if (units == nullptr || !units->is_array() || units->empty() ||
+      units->size() > reconcile::kMaxRolledTogether) {
+    return absl::InvalidArgumentError(fmt::format(
+        "one rollout (\"units\") takes 1 to {} templates and units: name a template for "
+        "all its instances, or take several rollouts",
+        reconcile::kMaxRolledTogether));
+  }
+  Draft draft;
+  std::set<std::string> names;
+  std::map<std::string, std::shared_ptr<const UnitFile>> texts;  // by hash
+  for (const auto& unit : *units) {
+    if (!unit.is_object()) return absl::InvalidArgumentError("each of \"units\" is an object");
+    ASSIGN_OR_RETURN(registry::UnitChange change, ReadUnitChange(unit));
+    ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(change.name));
+    if (!names.insert(name.full()).second) {
+      return absl::InvalidArgumentError(fmt::format("{} is named twice", name.full()));
+    }
+    change.restart = restarts;
+    change.force = force;
+    RETURN_IF_ERROR(AddRollout(state, draft, name, change, terms));
+    if (units->size() > 1) KeepUnchanged(*state.view, name.full(), draft.rollouts.at(name.full()));
+    if (change.file != nullptr) texts.emplace(change.file->hash(), change.file);
+  }
+  RETURN_IF_ERROR(CheckApart(names));
+  if (names.size() > 1) {
+    RETURN_IF_ERROR(CheckEnabled(*state.view, kRolloutSetFeature, "a rollout of several units"));
+  }
+  for (const auto& [hash, file] : texts) PutContent(state, draft, file);
+  Tie(draft);
+  return draft;
+}
+
+// The text that an undo brings: the one before `current_hash`, or the one in the history that
+// `hash` begins.
 absl::StatusOr<std::string> TextToUndoTo(const std::string& name, const RolloutRecord& rollout,
-                                         const std::string& hash) {
+                                         const std::string& current_hash, const std::string& hash) {
   if (hash.empty()) {
+    // Of a submit since then; a unit that the rollout has yet to reach has a former text, too.
+    const bool may_be_to_come = !reconcile::IsTemplate(name) && reconcile::IsUnfinished(rollout) &&
+                                reconcile::IsFormerText(rollout, current_hash);
+    if (current_hash != rollout.content_hash && !may_be_to_come) return rollout.content_hash;
     if (!rollout.former_hash.empty()) return rollout.former_hash;
     return absl::FailedPreconditionError(
         fmt::format("{} has had no other text that could come back", name));
@@ -212,6 +311,45 @@ absl::StatusOr<std::string> TextToUndoTo(const std::string& name, const RolloutR
   return absl::NotFoundError(fmt::format("{} has had no text {} lately", name, hash));
 }
 
+// Those that a change of the rollout of `name` concerns, in its state.
+std::vector<std::string> NamesWith(const ClusterView& view, const std::string& name,
+                                   const RolloutRecord& rollout) {
+  std::vector<std::string> names = reconcile::NamesOfRollout(view, name, rollout);
+  std::erase_if(names, [&](const std::string& one) {
+    return view.units.Find(one) == nullptr || view.rollouts.Find(one)->value.state != rollout.state;
+  });
+  return names;
+}
+
+absl::Status AddUndo(const ApiState& state, Draft& draft, const UnitName& name,
+                     const std::string& hash, const std::string& uid) {
+  const ClusterView& view = *state.view;
+  const auto* last = view.rollouts.Find(name.full());
+  RETURN_IF_ERROR(CheckNoOther(view, name.full(), /*supersede=*/true));
+  const std::string& current_hash = view.units.Find(name.full())->value.content_hash;
+  ASSIGN_OR_RETURN(const std::string text,
+                   TextToUndoTo(name.full(), last->value, current_hash, hash));
+  const auto* content = view.contents.Find(text);
+  if (content == nullptr) {
+    return absl::FailedPreconditionError(
+        fmt::format("the text {} is not in the registry any more", text));
+  }
+  ASSIGN_OR_RETURN(const Requirements requirements,
+                   CheckRolledOut(view, name, *content->value.file));
+  RETURN_IF_ERROR(CheckTextEnabled(view, requirements, name.full()));
+  draft.txn.compares.push_back({.target = store::Compare::Target::kCreateRevision,
+                                .key = state.context.keys.Content(text),
+                                .revision = content->create_revision});
+  RolloutRecord rollout = reconcile::RolloutOf(&last->value, uid, text, current_hash,
+                                               state.context.executor->WallNow(), "undo");
+  rollout.max_unavailable = last->value.max_unavailable;
+  Add(state, draft, name.full(), std::move(rollout));
+  PutTemplateText(state, draft, name.full(), requirements);
+  return absl::OkStatus();
+}
+
+// What an update of several has brought goes back as a whole, unless one text is named: that is of
+// one of them. A restart of several says nothing of their texts.
 absl::StatusOr<Draft> DraftUndo(const ApiState& state, const Request& request) {
   const ClusterView& view = *state.view;
   ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(request.path_parameter));
@@ -221,28 +359,18 @@ absl::StatusOr<Draft> DraftUndo(const ApiState& state, const Request& request) {
     ASSIGN_OR_RETURN(const auto member, StringMember(body, "hash"));
     hash = member.value_or("");
   }
-  const auto* unit = view.units.Find(name.full());
   const auto* last = view.rollouts.Find(name.full());
-  if (unit == nullptr || last == nullptr) {
+  if (view.units.Find(name.full()) == nullptr || last == nullptr) {
     return absl::NotFoundError(fmt::format("there has been no rollout of {}", name.full()));
   }
-  RETURN_IF_ERROR(CheckNoOther(view, name.full(), /*supersede=*/true));
-  ASSIGN_OR_RETURN(const std::string text, TextToUndoTo(name.full(), last->value, hash));
-  const auto* content = view.contents.Find(text);
-  if (content == nullptr) {
-    return absl::FailedPreconditionError(
-        fmt::format("the text {} is not in the registry any more", text));
+  std::vector<std::string> names = {name.full()};
+  if (hash.empty() && !last->value.restarts) names = NamesWith(view, name.full(), last->value);
+  const std::string uid = RandomId();
+  Draft draft;
+  for (const std::string& one : names) {
+    RETURN_IF_ERROR(AddUndo(state, draft, *UnitName::Parse(one), hash, uid));
   }
-  ASSIGN_OR_RETURN(const Requirements requirements,
-                   CheckRolledOut(view, name, *content->value.file));
-  Draft draft = DraftFor(state, name.full());
-  draft.txn.compares.push_back({.target = store::Compare::Target::kCreateRevision,
-                                .key = state.context.keys.Content(text),
-                                .revision = content->create_revision});
-  draft.rollout = reconcile::RolloutOf(&last->value, RandomId(), text, unit->value.content_hash,
-                                       state.context.executor->WallNow(), "undo");
-  draft.rollout.max_unavailable = last->value.max_unavailable;
-  PutTemplateText(state, draft, requirements);
+  Tie(draft);
   return draft;
 }
 
@@ -250,7 +378,7 @@ absl::StatusOr<Draft> DraftUndo(const ApiState& state, const Request& request) {
 absl::StatusOr<Draft> DraftChange(const ApiState& state, const std::string& name,
                                   RolloutState wanted) {
   const auto* stored = state.view->rollouts.Find(name);
-  if (stored == nullptr) {
+  if (stored == nullptr || state.view->units.Find(name) == nullptr) {
     return absl::NotFoundError(fmt::format("there has been no rollout of {}", name));
   }
   if (stored->value.state != wanted) {
@@ -258,67 +386,149 @@ absl::StatusOr<Draft> DraftChange(const ApiState& state, const std::string& name
                                                      ToString(wanted),
                                                      ToString(stored->value.state)));
   }
-  Draft draft = DraftFor(state, name);
-  draft.rollout = stored->value;
+  Draft draft;
+  for (const std::string& one : NamesWith(*state.view, name, stored->value)) {
+    Add(state, draft, one, state.view->rollouts.Find(one)->value);
+  }
   return draft;
 }
 
 absl::StatusOr<Draft> DraftPause(const ApiState& state, const Request& request) {
   ASSIGN_OR_RETURN(Draft draft, DraftChange(state, request.path_parameter, RolloutState::kRunning));
-  draft.rollout.state = RolloutState::kPaused;
-  if (!reconcile::IsRollBack(draft.rollout)) draft.rollout.reason = "paused by hand";
+  for (auto& [name, rollout] : draft.rollouts) {
+    rollout.state = RolloutState::kPaused;
+    if (!reconcile::IsRollBack(rollout)) rollout.reason = "paused by hand";
+  }
   return draft;
 }
 
-// Goes on, and tries again what has failed.
-absl::StatusOr<Draft> DraftResume(const ApiState& state, const Request& request) {
+// Tries again what the rollout of `name` has reached and what has failed.
+void Retry(const ApiState& state, Draft& draft, const std::string& name) {
   const ClusterView& view = *state.view;
-  ASSIGN_OR_RETURN(Draft draft, DraftChange(state, request.path_parameter, RolloutState::kPaused));
-  draft.rollout.state = RolloutState::kRunning;
-  if (!reconcile::IsRollBack(draft.rollout)) draft.rollout.reason.clear();
-  size_t retries = 0;
-  for (const std::string& unit : reconcile::UnitsOfRollout(view, draft.name)) {
+  const RolloutRecord& rollout = draft.rollouts.at(name);
+  for (const std::string& unit : reconcile::UnitsOfRollout(view, name)) {
     const auto* stored = view.units.Find(unit);
-    if (stored->value.rollout != draft.rollout.uid ||
-        stored->value.desired != DesiredState::kLaunched || retries == kMaxRetries) {
+    if (stored->value.rollout != rollout.uid || stored->value.desired != DesiredState::kLaunched ||
+        draft.txn.compares.size() >= kMaxCompares) {
       continue;
     }
     UnitRecord record = stored->value;
-    const Progress progress = StatusOf(view, *UnitName::Parse(unit)).progress;
-    if (progress == Progress::kFailed) {
+    const UnitStatus status = StatusOf(view, *UnitName::Parse(unit));
+    if (status.progress == Progress::kFailed ||
+        reconcile::ServesNoMore(view, record.content_hash, status)) {
       ++record.restarts;
-    } else if (progress == Progress::kWaiting) {
+    } else if (status.progress == Progress::kWaiting) {
       record.refusal.clear();  // it is looked for a machine again
     } else {
       continue;
     }
-    ++retries;
     const std::string key = state.context.keys.Unit(unit);
-    if (unit != draft.name) draft.txn.compares.push_back(Unchanged(key, stored));
+    if (unit != name) draft.txn.compares.push_back(Unchanged(key, stored));
     draft.txn.ops.emplace_back(store::Put{.key = key, .value = registry::Encode(record)});
   }
+}
+
+absl::StatusOr<Draft> DraftResume(const ApiState& state, const Request& request) {
+  ASSIGN_OR_RETURN(Draft draft, DraftChange(state, request.path_parameter, RolloutState::kPaused));
+  for (auto& [name, rollout] : draft.rollouts) {
+    rollout.state = RolloutState::kRunning;
+    if (!reconcile::IsRollBack(rollout)) rollout.reason.clear();
+    Retry(state, draft, name);
+  }
+  return draft;
+}
+
+// The history of a backup, for a unit that has none: nothing is rolled out.
+absl::StatusOr<Draft> DraftHistory(const ApiState& state, const Request& request) {
+  // etcd takes 1.5 MiB a request; the oldest texts are left out.
+  constexpr size_t kMaxBytes = 1'000'000;
+  const ClusterView& view = *state.view;
+  ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(request.path_parameter));
+  ASSIGN_OR_RETURN(const auto body, ParseJson(request.body, "a history"));
+  const auto* history = body.is_object() ? FindMember(body, "history") : nullptr;
+  if (history == nullptr || !history->is_array()) {
+    return absl::InvalidArgumentError("\"history\" has to be a list of texts");
+  }
+  const auto* unit = view.units.Find(name.full());
+  if (unit == nullptr) {
+    return absl::NotFoundError(fmt::format("unit {} does not exist", name.full()));
+  }
+  if (view.rollouts.Find(name.full()) != nullptr) {
+    return absl::AlreadyExistsError(fmt::format("{} has a history", name.full()));
+  }
+  Draft draft;
+  RolloutRecord rollout = {
+      .uid = RandomId(), .state = RolloutState::kDone, .content_hash = unit->value.content_hash};
+  size_t bytes = 0;
+  for (const auto& entry : *history) {
+    if (!entry.is_object()) return absl::InvalidArgumentError("each of \"history\" is an object");
+    ASSIGN_OR_RETURN(const registry::UnitChange change, ReadUnitChange(entry));
+    ASSIGN_OR_RETURN(const auto how, StringMember(entry, "how"));
+    ASSIGN_OR_RETURN(const auto since, StringMember(entry, "since"));
+    FormerContent former = {.since = absl::UnixEpoch(), .how = how.value_or("submit")};
+    std::string error;
+    if (change.file == nullptr ||
+        (since && !absl::ParseTime(absl::RFC3339_full, *since, &former.since, &error))) {
+      return absl::InvalidArgumentError(
+          "each of \"history\" has a \"content\", and if any an RFC 3339 time as \"since\"");
+    }
+    bytes += change.file->text().size();
+    if (bytes > kMaxBytes || rollout.history.size() == reconcile::kMaxHistory) break;
+    former.content_hash = change.file->hash();
+    if (rollout.former_hash.empty() && former.content_hash != rollout.content_hash) {
+      rollout.former_hash = former.content_hash;
+    }
+    rollout.history.push_back(std::move(former));
+    PutContent(state, draft, change.file);
+  }
+  Add(state, draft, name.full(), std::move(rollout));
   return draft;
 }
 
 using Drafter = absl::StatusOr<Draft> (*)(const ApiState&, const Request&);
 
-void AddChange(ApiState& state, const std::string& verb, const std::string& name,
-               const std::string& description, const std::string& schema, Drafter drafter) {
-  AddWithView(state, {.method = "POST",
-                      .pattern = verb,
-                      .resource = "Rollouts",
-                      .name = name,
-                      .description = description,
-                      .request_schema = schema,
-                      .response_schema = "Rollout",
-                      .handler = [&state, drafter](const Request& request, Responder respond) {
-                        auto draft = drafter(state, request);
-                        if (!draft.ok()) {
-                          respond(ErrorResponse(draft.status()));
-                          return;
-                        }
-                        Commit(state, *std::move(draft), std::move(respond));
-                      }});
+// What `drafter` has, if the headers' condition holds for the rollout that there is.
+template <Drafter drafter>
+absl::StatusOr<Draft> IfMatches(const ApiState& state, const Request& request) {
+  ASSIGN_OR_RETURN(const Precondition condition,
+                   ParsePrecondition(request.if_match, request.if_none_match));
+  ASSIGN_OR_RETURN(Draft draft, drafter(state, request));
+  const std::string& name = request.path_parameter;
+  draft.Demand(condition, fmt::format("the rollout of {}", name),
+               TagAt(state.view->rollouts.Find(name)));
+  return draft;
+}
+
+struct ChangeRoute {
+  const char* method = "POST";
+  const char* pattern;
+  const char* name;
+  const char* description;
+  const char* schema = "";
+  Drafter drafter;
+  bool conditional = true;
+};
+
+void AddChange(ApiState& state, const ChangeRoute& change) {
+  AddWithView(
+      state,
+      {.method = change.method,
+       .pattern = change.pattern,
+       .resource = "Rollouts",
+       .name = change.name,
+       .description = change.description,
+       .request_schema = change.schema,
+       .response_schema = "Rollout",
+       .max_body = kMaxBody,
+       .conditional = change.conditional,
+       .handler = [&state, drafter = change.drafter](const Request& request, Responder respond) {
+         auto draft = drafter(state, request);
+         if (!draft.ok()) {
+           respond(ErrorResponse(draft.status()));
+           return;
+         }
+         Commit(state, *std::move(draft), request.path_parameter, std::move(respond));
+       }});
 }
 
 }  // namespace
@@ -330,8 +540,9 @@ void AddRolloutRoutes(ApiState& state) {
                       .name = "List",
                       .description = "Retrieve the last Rollout of each Unit.",
                       .response_schema = "RolloutPage",
+                      .conditional = true,
                       .handler = [&state](const Request& /*request*/, Responder respond) {
-                        respond(ListRollouts(state));
+                        respond(RolloutsResponse(*state.view));
                       }});
   AddWithView(state, {.method = "GET",
                       .pattern = "/fleet/v1/rollouts/{unitName}",
@@ -339,18 +550,44 @@ void AddRolloutRoutes(ApiState& state) {
                       .name = "Get",
                       .description = "Retrieve the last Rollout of a Unit.",
                       .response_schema = "Rollout",
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
-                        respond(RolloutResponse(state, request.path_parameter));
+                        respond(RolloutResponse(*state.view, request.path_parameter));
                       }});
-  AddChange(state, "/fleet/v1/units/{unitName}/rollout", "Start",
-            "Bring a new text, or a restart, to the instances of a template, a few at a time.",
-            "RolloutRequest", DraftRollout);
-  AddChange(state, "/fleet/v1/rollouts/{unitName}/pause", "Pause", "Begin with no more Units.", "",
-            DraftPause);
-  AddChange(state, "/fleet/v1/rollouts/{unitName}/resume", "Resume",
-            "Go on, and try again what has failed.", "", DraftResume);
-  AddChange(state, "/fleet/v1/rollouts/{unitName}/undo", "Undo",
-            "Bring a former text back, in the same way.", "UndoRequest", DraftUndo);
+  AddChange(state, {.pattern = "/fleet/v1/units/{unitName}/rollout",
+                    .name = "Start",
+                    .description = "Bring a new text, or a restart, to the instances of a "
+                                   "template, a few at a time.",
+                    .schema = "RolloutRequest",
+                    .drafter = DraftRollout});
+  // Each of the units may have a condition of its own.
+  AddChange(state, {.pattern = "/fleet/v1/rollouts",
+                    .name = "StartTogether",
+                    .description = "Bring new texts, or a restart, to several Units and templates "
+                                   "as one rollout.",
+                    .schema = "RolloutsRequest",
+                    .drafter = DraftTogether,
+                    .conditional = false});
+  AddChange(state, {.pattern = "/fleet/v1/rollouts/{unitName}/pause",
+                    .name = "Pause",
+                    .description = "Begin with no more Units.",
+                    .drafter = IfMatches<DraftPause>});
+  AddChange(state, {.pattern = "/fleet/v1/rollouts/{unitName}/resume",
+                    .name = "Resume",
+                    .description = "Go on, and try again what has failed.",
+                    .drafter = IfMatches<DraftResume>});
+  AddChange(state, {.pattern = "/fleet/v1/rollouts/{unitName}/undo",
+                    .name = "Undo",
+                    .description = "Bring a former text back, in the same way.",
+                    .schema = "UndoRequest",
+                    .drafter = IfMatches<DraftUndo>});
+  AddChange(state,
+            {.method = "PUT",
+             .pattern = "/fleet/v1/rollouts/{unitName}",
+             .name = "SetHistory",
+             .description = "The texts that a Unit has had, of a backup; nothing is rolled out.",
+             .schema = "HistoryRequest",
+             .drafter = IfMatches<DraftHistory>});
 }
 
 }  // namespace fleet::api

@@ -1,15 +1,20 @@
-// POST /units/NAME/scale: how many instances of a template the engine keeps.
+// POST /units/NAME/scale: how many instances of a template the engine keeps. DELETE: as many as its
+// text says.
 
+#include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "api/api_state.h"
+#include "api/conditional.h"
+#include "api/entities.h"
 #include "api/json_reader.h"
 #include "api/json_writer.h"
 #include "base/status.h"
 #include "fmt/core.h"
 #include "reconcile/rollout.h"
-#include "registry/codec.h"
 
 namespace fleet::api {
 namespace {
@@ -25,48 +30,57 @@ absl::StatusOr<int64_t> ReadReplicas(const std::string& text) {
   return replicas->get<int64_t>();
 }
 
-// The template's record with so many replicas, and the revision it was decided on.
-absl::StatusOr<Stored<UnitRecord>> Scaled(const ClusterView& view, const std::string& unit,
-                                          int64_t replicas) {
-  ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(unit));
+// What is asked of the template: a number, or that the one of its text counts again.
+absl::StatusOr<registry::UnitChange> ReadScale(const Request& request) {
+  ASSIGN_OR_RETURN(const UnitName name, UnitName::Parse(request.path_parameter));
   if (!name.is_template()) {
-    return absl::InvalidArgumentError(fmt::format("{} is not a template", unit));
+    return absl::InvalidArgumentError(fmt::format("{} is not a template", name.full()));
   }
-  const auto* stored = view.units.Find(unit);
-  if (stored == nullptr) return absl::NotFoundError(fmt::format("unit {} does not exist", unit));
-  const auto* content = view.contents.Find(stored->value.content_hash);
-  if (content != nullptr) {
-    ASSIGN_OR_RETURN(const Requirements requirements,
-                     ParseRequirements(*content->value.file, name));
-    if (requirements.global) {
-      return absl::FailedPreconditionError(
-          fmt::format("{} is global: it has one instance on each machine", unit));
-    }
+  registry::UnitChange change = {.name = name.full()};
+  ASSIGN_OR_RETURN(change.condition, ParsePrecondition(request.if_match, request.if_none_match));
+  if (request.method == "DELETE") {
+    change.resets_replicas = true;
+    return change;
   }
-  Stored<UnitRecord> scaled = *stored;
-  scaled.value.replicas = replicas;
-  return scaled;
+  ASSIGN_OR_RETURN(change.replicas, ReadReplicas(request.body));
+  return change;
 }
 
-// Instances 1 to N, and those above that will go.
-std::string ScaleJson(const ClusterView& view, const std::string& unit, int64_t replicas,
-                      int64_t revision) {
+// Instances 1 to N, and those above that will go; neither if no number is kept.
+std::string ScaleJson(const ClusterView& view, const std::string& unit,
+                      std::optional<int64_t> replicas, int64_t revision) {
   const UnitName name = *UnitName::Parse(unit);
   JsonWriter body;
-  body.BeginObject().Key("revision").Int(revision).Key("units").BeginArray();
-  for (int64_t number = 1; number <= replicas; ++number) {
+  body.BeginObject().Key("revision").Int(revision);
+  if (replicas) body.Key("replicas").Int(*replicas);
+  body.Key("units").BeginArray();
+  for (int64_t number = 1; number <= replicas.value_or(0); ++number) {
     body.String(fmt::format("{}@{}.{}", name.prefix(), number, name.suffix()));
   }
   body.EndArray().Key("surplus").BeginArray();
-  for (const std::string& surplus : reconcile::SurplusReplicas(view, unit, replicas)) {
-    body.String(surplus);
+  if (replicas) {
+    for (const std::string& surplus : reconcile::SurplusReplicas(view, unit, *replicas)) {
+      body.String(surplus);
+    }
   }
   body.EndArray().EndObject();
   return body.Take();
 }
 
+// How a scale is answered: the instances, and the tag that the template has now.
+struct ScaleAnswer {
+  std::string body;
+  std::string tag;
+
+  Response ToResponse() const {
+    Response response = JsonResponse(200, body);
+    AddSettingsTag(response, tag);
+    return response;
+  }
+};
+
 // Those that exist and do not run are started; the engine makes the others.
-void StartThoseThatExist(ApiState& state, std::vector<std::string> units, std::string answer,
+void StartThoseThatExist(ApiState& state, std::vector<std::string> units, ScaleAnswer answer,
                          Responder respond) {
   std::vector<registry::UnitChange> changes;
   changes.reserve(units.size());
@@ -85,57 +99,77 @@ void StartThoseThatExist(ApiState& state, std::vector<std::string> units, std::s
                           }
                           revision = std::max(revision, result.revision);
                         }
-                        WhenSeen(state, revision, std::move(respond), [answer = std::move(answer)] {
-                          return JsonResponse(200, answer);
-                        });
+                        WhenSeen(state, revision, std::move(respond),
+                                 [answer = std::move(answer)] { return answer.ToResponse(); });
                       });
 }
 
-void Scale(ApiState& state, const Request& request, Responder respond) {
-  const std::string& unit = request.path_parameter;
-  const auto replicas = ReadReplicas(request.body);
-  const auto scaled = replicas.ok() ? Scaled(*state.view, unit, *replicas)
-                                    : absl::StatusOr<Stored<UnitRecord>>(replicas.status());
-  if (!scaled.ok()) {
-    respond(ErrorResponse(scaled.status()));
+void AnswerScale(ApiState& state, const std::string& unit, const UnitRecord& record,
+                 int64_t revision, Responder respond) {
+  const ClusterView& view = *state.view;
+  const auto replicas = ReplicasOf(view, *UnitName::Parse(unit), record);
+  ScaleAnswer answer = {.body = ScaleJson(view, unit, replicas, revision), .tag = TagOf(record)};
+  auto to_start = reconcile::ReplicasToStart(view, unit, replicas.value_or(0));
+  if (!to_start.empty()) {
+    StartThoseThatExist(state, std::move(to_start), std::move(answer), std::move(respond));
     return;
   }
-  const std::string key = state.context.keys.Unit(unit);
-  store::Txn txn;
-  txn.compares = {{.key = key, .revision = scaled->mod_revision}};
-  txn.ops.emplace_back(store::Put{.key = key, .value = registry::Encode(scaled->value)});
-  state.context.store->Commit(
-      std::move(txn), [&state, unit, replicas = *replicas, respond = std::move(respond)](
-                          absl::StatusOr<store::TxnResult> result) mutable {
-        if (!result.ok()) return respond(WriteErrorResponse(result.status()));
-        if (!result->succeeded) {
+  WhenSeen(state, revision, std::move(respond),
+           [answer = std::move(answer)] { return answer.ToResponse(); });
+}
+
+void Scale(ApiState& state, const Request& request, Responder respond) {
+  auto change = ReadScale(request);
+  if (!change.ok()) {
+    respond(ErrorResponse(change.status()));
+    return;
+  }
+  const std::string& unit = request.path_parameter;
+  std::vector<registry::UnitChange> changes;
+  changes.push_back(*std::move(change));
+  state.changer.Apply(
+      state.view, std::move(changes),
+      [&state, unit, respond = std::move(respond)](
+          const std::vector<registry::UnitChangeResult>& results) mutable {
+        const registry::UnitChangeResult& result = results[0];
+        if (result.condition_failed && result.record) {
           return respond(
-              ErrorResponse(409, fmt::format("others have changed {}; look, and try again", unit)));
+              PreconditionFailed(std::string(result.status.message()), TagOf(*result.record)));
         }
-        auto to_start = reconcile::ReplicasToStart(*state.view, unit, replicas);
-        std::string answer = ScaleJson(*state.view, unit, replicas, result->revision);
-        if (!to_start.empty()) {
-          StartThoseThatExist(state, std::move(to_start), std::move(answer), std::move(respond));
-          return;
+        if (result.condition_failed)
+          return respond(ErrorResponse(404, std::string(result.status.message())));
+        if (!result.status.ok()) return respond(WriteErrorResponse(result.status));
+        const UnitRecord& record = *result.record;
+        if (record.replicas || state.view->contents.Find(record.content_hash) != nullptr) {
+          return AnswerScale(state, unit, record, result.revision, std::move(respond));
         }
-        WhenSeen(state, result->revision, std::move(respond),
-                 [answer = std::move(answer)] { return JsonResponse(200, answer); });
+        // The number is that of a text which has come in the same moment.
+        WhenSeen(state, result.revision, std::move(respond),
+                 [&state, unit, record, revision = result.revision](Responder answer) {
+                   AnswerScale(state, unit, record, revision, std::move(answer));
+                 });
       });
 }
 
 }  // namespace
 
 void AddScaleRoutes(ApiState& state) {
-  AddWithView(state, {.method = "POST",
-                      .pattern = "/fleet/v1/units/{unitName}/scale",
-                      .resource = "Units",
-                      .name = "Scale",
-                      .description = "Keep instances 1 to N of a template Unit.",
-                      .request_schema = "ScaleRequest",
-                      .response_schema = "ScaleAnswer",
-                      .handler = [&state](const Request& request, Responder respond) {
-                        Scale(state, request, std::move(respond));
-                      }});
+  const auto add = [&](const char* method, const char* name, const char* description,
+                       const char* schema) {
+    AddWithView(state, {.method = method,
+                        .pattern = "/fleet/v1/units/{unitName}/scale",
+                        .resource = "Units",
+                        .name = name,
+                        .description = description,
+                        .request_schema = schema,
+                        .response_schema = "ScaleAnswer",
+                        .conditional = true,
+                        .handler = [&state](const Request& request, Responder respond) {
+                          Scale(state, request, std::move(respond));
+                        }});
+  };
+  add("POST", "Scale", "Keep instances 1 to N of a template Unit.", "ScaleRequest");
+  add("DELETE", "ResetScale", "Keep as many instances of a template Unit as its text says.", "");
 }
 
 }  // namespace fleet::api

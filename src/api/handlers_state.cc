@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/api_state.h"
+#include "api/conditional.h"
 #include "api/entities.h"
 #include "api/page.h"
 
@@ -42,7 +43,9 @@ Response ListStates(const ApiState& state, const Request& request) {
     body.Always("nextPageToken", NextPageToken(*page, "state", next->unit, next->machine));
   }
   body.EndObject();
-  return JsonResponse(200, body.Take());
+  Response response = JsonResponse(200, body.Take());
+  AddEntityTag(response);
+  return response;
 }
 
 }  // namespace
@@ -55,6 +58,7 @@ void AddStateRoutes(ApiState& state) {
                       .description = "Retrieve a page of UnitState objects.",
                       .parameters = {"nextPageToken", "limit", "unitName", "machineID"},
                       .response_schema = "UnitStatePage",
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
                         respond(ListStates(state, request));
                       }});

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "api/api_state.h"
+#include "api/conditional.h"
 #include "api/entities.h"
 #include "api/json_reader.h"
 #include "api/page.h"
@@ -46,15 +47,20 @@ Response ListUnits(const ApiState& state, const Request& request) {
     body.Always("nextPageToken", NextPageToken(*page, "units", it->first));
   }
   body.EndObject();
-  return JsonResponse(200, body.Take());
+  Response response = JsonResponse(200, body.Take());
+  AddEntityTag(response);
+  return response;
 }
 
 Response GetUnit(const ApiState& state, const Request& request) {
   const std::string& name = request.path_parameter;
-  if (!state.view->units.Find(name)) return NoSuchUnit(name);
+  const auto* stored = state.view->units.Find(name);
+  if (stored == nullptr) return NoSuchUnit(name);
   JsonWriter body;
   WriteUnit(body, *state.view, name, Detail::kFull);
-  return JsonResponse(200, body.Take());
+  Response response = JsonResponse(200, body.Take());
+  AddEntityTag(response, TagOf(stored->value));
+  return response;
 }
 
 absl::StatusOr<std::vector<UnitOption>> ReadOptions(const json& list) {
@@ -88,6 +94,14 @@ absl::StatusOr<UnitChange> ReadPut(const Request& request) {
         "\"destroy\", \"restart\", \"start\" and \"stop\" are for POST /fleet/v1/batch; destroy "
         "with DELETE");
   }
+  if (change.condition.IsSet()) {
+    return absl::InvalidArgumentError(
+        "\"ifMatch\" and \"ifNoneMatch\" are for POST /fleet/v1/batch; here they are headers");
+  }
+  ASSIGN_OR_RETURN(change.condition, ParsePrecondition(request.if_match, request.if_none_match));
+  // What a template's text asks for is shown as its number, too; POST …/scale is what sets it.
+  change.replicas.reset();
+  change.made_by_replicas = false;
   change.name = name;
   change.replace = change.replace || request.query.IsTrue("replace");
   change.force = change.force || request.query.IsTrue("force");
@@ -96,7 +110,14 @@ absl::StatusOr<UnitChange> ReadPut(const Request& request) {
 }
 
 Response PutAnswer(const UnitChangeResult& result) {
-  return JsonResponse(result.effect == Effect::kCreated ? 201 : 204, "");
+  Response response = JsonResponse(result.effect == Effect::kCreated ? 201 : 204, "");
+  if (result.record) AddSettingsTag(response, TagOf(*result.record));
+  return response;
+}
+
+Response ConditionFailed(const UnitChangeResult& result) {
+  return PreconditionFailed(std::string(result.status.message()),
+                            result.record ? std::optional(TagOf(*result.record)) : std::nullopt);
 }
 
 void PutUnit(ApiState& state, const Request& request, Responder respond) {
@@ -115,7 +136,9 @@ void PutUnit(ApiState& state, const Request& request, Responder respond) {
       state.view, std::move(changes),
       [&state, empty, respond = std::move(respond)](std::vector<UnitChangeResult> results) mutable {
         UnitChangeResult& result = results[0];
-        if (absl::IsNotFound(result.status)) {
+        if (result.condition_failed) {
+          respond(ConditionFailed(result));
+        } else if (absl::IsNotFound(result.status)) {
           respond(ErrorResponse(409, "unit does not exist and options field empty"));
         } else if (!result.status.ok()) {
           respond(WriteErrorResponse(result.status));
@@ -135,12 +158,22 @@ void DeleteUnit(ApiState& state, const Request& request, Responder respond) {
     respond(NoSuchUnit(name));
     return;
   }
+  auto condition = ParsePrecondition(request.if_match, request.if_none_match);
+  if (!condition.ok()) {
+    respond(ErrorResponse(condition.status()));
+    return;
+  }
   std::vector<UnitChange> changes(1);
   changes[0].name = name;
+  changes[0].condition = *std::move(condition);
   changes[0].destroy = true;
   state.changer.Apply(
       state.view, std::move(changes),
       [&state, respond = std::move(respond)](std::vector<UnitChangeResult> results) mutable {
+        if (results[0].condition_failed) {
+          respond(ConditionFailed(results[0]));
+          return;
+        }
         if (!results[0].status.ok()) {
           respond(WriteErrorResponse(results[0].status));
           return;
@@ -184,7 +217,16 @@ absl::StatusOr<UnitChange> ReadUnitChange(const json& body) {
   ASSIGN_OR_RETURN(change.start, BoolMember(body, "start"));
   ASSIGN_OR_RETURN(change.stop, BoolMember(body, "stop"));
   ASSIGN_OR_RETURN(change.destroy, BoolMember(body, "destroy"));
+  if (change.destroy && (change.file || change.desired)) {
+    return absl::InvalidArgumentError(
+        "\"destroy\" takes no \"content\", \"options\" or \"desiredState\"");
+  }
   ASSIGN_OR_RETURN(change.force, BoolMember(body, "force"));
+  ASSIGN_OR_RETURN(const auto if_match, StringMember(body, "ifMatch"));
+  ASSIGN_OR_RETURN(const auto if_none_match, StringMember(body, "ifNoneMatch"));
+  ASSIGN_OR_RETURN(change.condition, ParsePrecondition(if_match, if_none_match));
+  ASSIGN_OR_RETURN(change.replicas, IntegerMember(body, "replicas"));
+  ASSIGN_OR_RETURN(change.made_by_replicas, BoolMember(body, "madeByReplicas"));
   return change;
 }
 
@@ -196,6 +238,7 @@ void AddUnitRoutes(ApiState& state) {
                       .description = "Retrieve a page of Unit objects.",
                       .parameters = {"nextPageToken", "limit", "view"},
                       .response_schema = "UnitPage",
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
                         respond(ListUnits(state, request));
                       }});
@@ -205,6 +248,7 @@ void AddUnitRoutes(ApiState& state) {
                       .name = "Get",
                       .description = "Retrieve a single Unit object.",
                       .response_schema = "Unit",
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
                         respond(GetUnit(state, request));
                       }});
@@ -215,6 +259,8 @@ void AddUnitRoutes(ApiState& state) {
                       .description = "Create or update a Unit.",
                       .parameters = {"replace", "force"},
                       .request_schema = "Unit",
+                      .any_member = true,
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
                         PutUnit(state, request, std::move(respond));
                       }});
@@ -223,6 +269,7 @@ void AddUnitRoutes(ApiState& state) {
                       .resource = "Units",
                       .name = "Delete",
                       .description = "Delete the referenced Unit object.",
+                      .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {
                         DeleteUnit(state, request, std::move(respond));
                       }});

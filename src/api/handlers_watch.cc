@@ -51,6 +51,14 @@ Response Watch(ApiState& state, const Request& request) {
       return ErrorResponse(
           400, fmt::format("since={} is not a revision: take the id of an event", *text));
     }
+    // A browser's EventSource, which repeats the last id by itself, gives up at an error: it is
+    // told everything anew. So is 0, the id of what comes before the first `sync`.
+    if (given && revision > 0 && !state.hub.Remembers(revision)) {
+      return ErrorResponse(
+          410, fmt::format("what has changed since revision {} cannot be told (any more): begin "
+                           "anew, without since",
+                           revision));
+    }
     since = revision;
   }
   Response response;

@@ -37,6 +37,8 @@ struct Request {
   std::string target;  // as it came: "/fleet/v1/units/a%40.service?view=summary"
   std::optional<std::string> content_type;
   std::optional<std::string> last_event_id;
+  std::optional<std::string> if_match;
+  std::optional<std::string> if_none_match;
   std::optional<std::string> fleet_lock_protocol;  // the header of FleetLock
   std::optional<std::string> origin;  // the header that browsers send for other sites' pages
   std::string host;
@@ -55,7 +57,11 @@ class EventSink {
   virtual void Send(std::shared_ptr<const std::string> bytes) = 0;
   // What was queued and the network has not taken yet.
   virtual size_t QueuedBytes() const = 0;
+  // Finished streams are closed, too.
   virtual bool closed() const = 0;
+  // Forgets what is queued, but for the messages that are on their way: the client gets these
+  // whole.
+  virtual void DiscardQueued() = 0;
   // At once: the client sees a stream that breaks off.
   virtual void Close() = 0;
   // Once what is queued has been sent: the client sees the stream's end. Nothing is sent after it.

@@ -11,6 +11,7 @@
 #include "api/fake_sink.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 #include "registry/codec.h"
 #include "registry/testing/fake_store.h"
 #include "registry/testing/manual_executor.h"
@@ -63,7 +64,8 @@ class JournalTest : public ::testing::Test {
     store_.Set(keys_.Machine("aa1"), registry::Encode(MachineRecord{}));
     store_.Set(keys_.Machine("aa2"),
                registry::Encode(MachineRecord{.api_endpoints = {"http://10.0.0.2:1"}}));
-    store_.Set(keys_.Machine("bb1"), registry::Encode(MachineRecord{}));
+    store_.Set(keys_.Machine("bb1"),
+               registry::Encode(MachineRecord{.address = "fd00::7", .hostname = "box"}));
     const UnitFile file = *UnitFile::Parse(kText);
     store_.Set(keys_.Content(file.hash()),
                registry::Encode(Content{std::make_shared<const UnitFile>(file)}));
@@ -107,6 +109,7 @@ TEST_F(JournalTest, OfAUnitOfThisMachineIsReadHere) {
       R"({"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1700000000000001","MESSAGE":"hello \"you\"",)"
       R"("_PID":"7","PRIORITY":"3","SYSLOG_IDENTIFIER":"sh"})",
       "no json"};
+  EXPECT_EQ(Get("here.service/journal?after=bogus").code, 400);
   Response response = Get("here.service/journal?lines=3&follow=true&after=s%3D0");
   ASSERT_TRUE(response.events) << response.body;
   ASSERT_EQ(opened_.size(), 1);
@@ -155,7 +158,13 @@ TEST_F(JournalTest, IsNotPassedOnTwice) {
 TEST_F(JournalTest, OfAMachineWhoseApiNobodyReachesSaysSo) {
   const Response response = Get("alone.service/journal");
   EXPECT_EQ(response.code, 409);
-  EXPECT_THAT(response.body, HasSubstr("fleetctl journal"));
+  const auto message = nlohmann::json::parse(response.body)["error"]["message"].get<std::string>();
+  // Which machine, which settings of which file with which value, and what to do then.
+  EXPECT_THAT(message, HasSubstr("machine bb1 (box), which has unit alone.service"));
+  EXPECT_THAT(message, HasSubstr("set listen=[\"[fd00::7]:49153\"] in its /etc/fleet/fleet.conf"));
+  EXPECT_THAT(message, HasSubstr("listen_cafile, listen_certfile and listen_keyfile"));
+  EXPECT_THAT(message, HasSubstr("restart its fleetd"));
+  EXPECT_THAT(message, HasSubstr("fleetctl journal alone.service"));
 }
 
 TEST_F(JournalTest, OfAUnitOnManyMachinesWantsOneNamed) {

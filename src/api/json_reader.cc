@@ -36,6 +36,15 @@ absl::StatusOr<std::optional<std::string>> StringMember(const json& object, std:
   return member->get<std::string>();
 }
 
+absl::StatusOr<std::optional<int64_t>> IntegerMember(const json& object, std::string_view name) {
+  const json* member = FindMember(object, name);
+  if (!member) return std::nullopt;
+  if (!member->is_number_integer()) {
+    return absl::InvalidArgumentError(fmt::format("\"{}\" must be a whole number", name));
+  }
+  return member->get<int64_t>();
+}
+
 absl::StatusOr<bool> BoolMember(const json& object, std::string_view name) {
   const json* member = FindMember(object, name);
   if (!member) return false;

@@ -3,6 +3,7 @@
 // Reading of request bodies. Member names match in any case, as in fleet 1.0; null is as good as
 // absent. Errors are INVALID_ARGUMENT and name the member.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ const nlohmann::json* FindMember(const nlohmann::json& object, std::string_view 
 
 absl::StatusOr<std::optional<std::string>> StringMember(const nlohmann::json& object,
                                                         std::string_view name);
+absl::StatusOr<std::optional<int64_t>> IntegerMember(const nlohmann::json& object,
+                                                     std::string_view name);
 // False if absent.
 absl::StatusOr<bool> BoolMember(const nlohmann::json& object, std::string_view name);
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <utility>
 
+#include "api/conditional.h"
 #include "base/status.h"
 #include "fmt/core.h"
 #include "registry/codec.h"
@@ -17,11 +17,12 @@ constexpr int kMaxAttempts = 5;
 class ChangeJob : public std::enable_shared_from_this<ChangeJob> {
  public:
   ChangeJob(ApiState& state, SettingsChanges changes, Responder respond,
-            std::function<Response()> answer)
+            std::function<Response()> answer, Precondition condition)
       : state_(state),
         changes_(std::move(changes)),
         respond_(std::move(respond)),
-        answer_(std::move(answer)) {
+        answer_(std::move(answer)),
+        condition_(std::move(condition)) {
     for (const auto& [machine, change] : changes_) {
       const auto* settings = state_.view->settings.Find(machine);
       known_[machine] = settings ? *settings : Stored<MachineSettings>{};
@@ -31,6 +32,7 @@ class ChangeJob : public std::enable_shared_from_this<ChangeJob> {
   void Commit() {
     store::Txn txn;
     int64_t newest = 0;
+    const std::string unmet = MachineOfAnotherTag();
     for (const auto& [machine, change] : changes_) {
       const Stored<MachineSettings>& known = known_[machine];
       newest = std::max(newest, known.mod_revision);
@@ -38,6 +40,7 @@ class ChangeJob : public std::enable_shared_from_this<ChangeJob> {
       change(settings);
       const std::string key = state_.context.keys.Settings(machine);
       txn.compares.push_back({.key = key, .revision = known.mod_revision});
+      if (!unmet.empty()) continue;  // only whether that is so
       if (settings != known.value && settings == MachineSettings{}) {
         txn.ops.emplace_back(store::Delete{{.key = key, .end = ""}});
       } else if (settings != known.value) {
@@ -45,9 +48,15 @@ class ChangeJob : public std::enable_shared_from_this<ChangeJob> {
       }
     }
     const bool writes = !txn.ops.empty();
-    state_.context.store->Commit(std::move(txn), [self = shared_from_this(), newest,
-                                                  writes](absl::StatusOr<store::TxnResult> result) {
-      if (result.ok() && result->succeeded) {
+    state_.context.store->Commit(std::move(txn), [self = shared_from_this(), newest, writes,
+                                                  unmet](absl::StatusOr<store::TxnResult> result) {
+      if (result.ok() && result->succeeded && !unmet.empty()) {
+        self->respond_(PreconditionFailed(
+            fmt::format(
+                "the settings of machine {} are other than the request's condition asks for",
+                unmet),
+            TagOf(self->known_[unmet].value)));
+      } else if (result.ok() && result->succeeded) {
         WhenSeen(self->state_, writes ? result->revision : newest, std::move(self->respond_),
                  std::move(self->answer_));
       } else if (!result.ok()) {
@@ -62,6 +71,14 @@ class ChangeJob : public std::enable_shared_from_this<ChangeJob> {
   }
 
  private:
+  // One whose settings, as they are known, do not meet the condition; empty: all do.
+  std::string MachineOfAnotherTag() const {
+    for (const auto& [machine, known] : known_) {
+      if (condition_.IsSet() && !condition_.Holds(TagOf(known.value))) return machine;
+    }
+    return "";
+  }
+
   void ReadAgain() {
     waiting_ = changes_.size();
     read_status_ = absl::OkStatus();
@@ -106,6 +123,7 @@ class ChangeJob : public std::enable_shared_from_this<ChangeJob> {
   const SettingsChanges changes_;
   Responder respond_;
   std::function<Response()> answer_;
+  const Precondition condition_;
   std::map<std::string, Stored<MachineSettings>> known_;
   int attempts_ = 0;
   size_t waiting_ = 0;
@@ -114,28 +132,30 @@ class ChangeJob : public std::enable_shared_from_this<ChangeJob> {
 
 }  // namespace
 
-absl::StatusOr<std::string> FindKnownMachine(const ClusterView& view, const std::string& id) {
-  std::set<std::string> found;
-  const auto consider = [&](const std::string& machine) {
-    if (machine.starts_with(id)) found.insert(machine);
-  };
-  for (const auto& [place, stored] : view.assignments) consider(place.machine);
-  for (const auto& [machine, settings] : view.settings) consider(machine);
-  for (const auto& [machine, record] : view.machines) consider(machine);
-  if (found.contains(id)) return id;
-  if (found.size() > 1) {
-    return absl::InvalidArgumentError(fmt::format("machine {} is ambiguous", id));
-  }
-  if (found.empty()) {
-    return absl::NotFoundError(fmt::format("nothing is known of a machine {}", id));
-  }
-  return *found.begin();
+void ChangeSettings(ApiState& state, SettingsChanges changes, Responder respond,
+                    std::function<Response()> answer, Precondition condition) {
+  std::make_shared<ChangeJob>(state, std::move(changes), std::move(respond), std::move(answer),
+                              std::move(condition))
+      ->Commit();
 }
 
-void ChangeSettings(ApiState& state, SettingsChanges changes, Responder respond,
-                    std::function<Response()> answer) {
-  std::make_shared<ChangeJob>(state, std::move(changes), std::move(respond), std::move(answer))
-      ->Commit();
+void ChangeSettingsOf(ApiState& state, const std::string& machine,
+                      std::function<void(MachineSettings&)> change, Responder respond,
+                      Precondition condition) {
+  const auto tag = std::make_shared<std::string>();  // of those that were stored last
+  SettingsChanges changes;
+  changes[machine] = [change = std::move(change), tag](MachineSettings& settings) {
+    change(settings);
+    *tag = TagOf(settings);
+  };
+  ChangeSettings(
+      state, std::move(changes), std::move(respond),
+      [tag] {
+        Response response = JsonResponse(204, "");
+        AddSettingsTag(response, *tag);
+        return response;
+      },
+      std::move(condition));
 }
 
 }  // namespace fleet::api

@@ -6,20 +6,22 @@
 #include <map>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "api/api_state.h"
+#include "model/entity_tag.h"
 
 namespace fleet::api {
-
-// The machine that is meant by its id or the beginning of one, among those that are there, have
-// something assigned or have settings: settings last while a machine is away.
-absl::StatusOr<std::string> FindKnownMachine(const ClusterView& view, const std::string& id);
 
 using SettingsChanges = std::map<std::string, std::function<void(MachineSettings&)>>;  // by machine
 
 // Changes the settings of all of them in one transaction, anew when somebody else wrote one of
-// them. `answer` is what is responded with once the view shows it.
+// them. `answer` is what is responded with once the view shows it; 412 if what there is to be
+// changed does not meet `condition`. Settings are always there, if only as those that nobody made.
 void ChangeSettings(ApiState& state, SettingsChanges changes, Responder respond,
-                    std::function<Response()> answer);
+                    std::function<Response()> answer, Precondition condition = {});
+
+// The same of one machine, answered with 204 and the tag of its settings as they were stored.
+void ChangeSettingsOf(ApiState& state, const std::string& machine,
+                      std::function<void(MachineSettings&)> change, Responder respond,
+                      Precondition condition);
 
 }  // namespace fleet::api

@@ -174,6 +174,33 @@ TEST_F(MetricsApi, MachinesAreCountedByState) {
                                 "fleet_machines{state=\"ready\"} 2\n"));
 }
 
+TEST_F(MetricsApi, DrainsAreCountedByState) {
+  MachineSettings settings;
+  settings.Drain(absl::InfiniteFuture(), false);
+  store_.Set(keys_.Settings("m1"), registry::Encode(settings));
+  store_.Set(keys_.Settings("m2"), registry::Encode(settings));
+  settings.drain_expired = true;
+  store_.Set(keys_.Settings("m3"), registry::Encode(settings));
+  Assign("m1", "a.service", AssignmentState::kLaunched);
+  Assign("m3", "b.service", AssignmentState::kLaunched);
+  executor_.RunUntilIdle();
+  EXPECT_THAT(Text(), HasSubstr("fleet_drains{state=\"done\"} 1\n"
+                                "fleet_drains{state=\"expired\"} 1\n"
+                                "fleet_drains{state=\"running\"} 1\n"));
+}
+
+TEST_F(MetricsApi, RolloutsAreCountedByStateThoseOfSeveralUnitsOnce) {
+  store_.Set(keys_.Rollout("a.service"), registry::Encode(RolloutRecord{.uid = "1"}));
+  store_.Set(keys_.Rollout("b.service"), registry::Encode(RolloutRecord{.uid = "1"}));
+  store_.Set(keys_.Rollout("c.service"),
+             registry::Encode(RolloutRecord{.uid = "2", .state = RolloutState::kFailed}));
+  executor_.RunUntilIdle();
+  EXPECT_THAT(Text(), HasSubstr("fleet_rollouts{state=\"done\"} 0\n"
+                                "fleet_rollouts{state=\"failed\"} 1\n"
+                                "fleet_rollouts{state=\"paused\"} 0\n"
+                                "fleet_rollouts{state=\"running\"} 1\n"));
+}
+
 TEST_F(MetricsApi, TheLagGrowsWhileTheRegistryIsNotHeardFrom) {
   EXPECT_THAT(Text(), HasSubstr("fleet_mirror_connected 1\n"));
   executor_.Advance(absl::Hours(1));

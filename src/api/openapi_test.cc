@@ -114,6 +114,42 @@ TEST_F(OpenApiTest, EachOperationSaysWhatItTakesAndAnswers) {
   }
 }
 
+TEST_F(OpenApiTest, ConditionsAreDocumentedWhereTheyCount) {
+  std::set<std::string> conditional;
+  for (const auto& path : document_["paths"]) {
+    for (const auto& method : path.second) {
+      std::set<std::string> headers;
+      for (const auto& parameter : method.second["parameters"]) {
+        if (parameter["in"].as<std::string>() == "header")
+          headers.insert(parameter["name"].as<std::string>());
+      }
+      if (headers.empty()) continue;
+      const std::string what = absl::AsciiStrToUpper(method.first.as<std::string>()) + " " +
+                               path.first.as<std::string>();
+      conditional.insert(what);
+      const bool reads = what.starts_with("GET");
+      EXPECT_EQ(headers, reads ? std::set<std::string>{"If-None-Match"}
+                               : (std::set<std::string>{"If-Match", "If-None-Match"}))
+          << what;
+      const YAML::Node responses = method.second["responses"];
+      EXPECT_TRUE(responses[reads ? "304" : "412"].IsDefined()) << what;
+      EXPECT_TRUE(responses[reads ? "200" : "412"]["headers"]["ETag"].IsDefined()) << what;
+    }
+  }
+  EXPECT_THAT(
+      conditional,
+      ::testing::UnorderedElementsAre(
+          "GET /fleet/v1/units", "GET /fleet/v1/units/{unitName}", "PUT /fleet/v1/units/{unitName}",
+          "DELETE /fleet/v1/units/{unitName}", "GET /fleet/v1/state", "GET /fleet/v1/machines",
+          "GET /fleet/v1/machines/{machineID}", "PATCH /fleet/v1/machines",
+          "POST /fleet/v1/machines/{machineID}/cordon", "POST /fleet/v1/machines/{machineID}/drain",
+          "POST /fleet/v1/machines/{machineID}/uncordon", "POST /fleet/v1/units/{unitName}/scale",
+          "DELETE /fleet/v1/units/{unitName}/scale", "POST /fleet/v1/units/{unitName}/rollout",
+          "GET /fleet/v1/rollouts", "GET /fleet/v1/rollouts/{unitName}",
+          "PUT /fleet/v1/rollouts/{unitName}", "POST /fleet/v1/rollouts/{unitName}/pause",
+          "POST /fleet/v1/rollouts/{unitName}/resume", "POST /fleet/v1/rollouts/{unitName}/undo"));
+}
+
 // Collects what `node` and what is below it refers to.
 void CollectReferences(const YAML::Node& node, std::set<std::string>& found) {
   if (node.IsMap()) {

@@ -128,6 +128,8 @@ TEST_F(OperatorApi, EventsAreListedInPagesAndAfterOneThatIsKnown) {
   EXPECT_EQ(second, (std::vector<std::string>{"odd.service", "even.service"}));
   const std::string last = Get("/events")["events"][4]["id"];
   EXPECT_TRUE(ids("?after=" + last).first.empty());
+  EXPECT_EQ(Send("GET", "/events?after=bogus").code, 400);
+  EXPECT_EQ(Send("GET", "/events?after=bogus&follow=true").code, 400);
   put(6, "new.service");
   EXPECT_EQ(ids("?after=" + last).first, std::vector<std::string>{"new.service"});
 }

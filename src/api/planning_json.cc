@@ -9,7 +9,7 @@
 #include "api/json_reader.h"
 #include "base/status.h"
 #include "fmt/core.h"
-#include "fmt/format.h"
+#include "model/machine_word.h"
 #include "model/requirements.h"
 #include "model/unit_file.h"
 #include "model/unit_name.h"
@@ -173,19 +173,6 @@ absl::StatusOr<std::vector<PlannedUnit>> ReadPlannedUnits(const json& body) {
   return units;
 }
 
-absl::StatusOr<std::string> ResolveMachine(const std::string& start, const ClusterView& view) {
-  std::vector<std::string> found;
-  for (auto it = view.machines.lower_bound(start);
-       it != view.machines.end() && it->first.starts_with(start); ++it) {
-    if (it->first == start) return start;
-    found.push_back(it->first);
-  }
-  if (found.size() == 1) return found[0];
-  if (found.empty()) return absl::NotFoundError(fmt::format("machine {} does not exist", start));
-  return absl::InvalidArgumentError(
-      fmt::format("the ids of several machines begin with {}: {}", start, fmt::join(found, ", ")));
-}
-
 struct VerbName {
   std::string_view name;
   Verb verb;
@@ -274,12 +261,13 @@ absl::StatusOr<PlanRequest> ReadPlanRequest(const std::string& body, const Clust
     if (!machine || machine->empty()) {
       return absl::InvalidArgumentError(fmt::format("a plan of {} needs a \"machine\"", verb.name));
     }
-    ASSIGN_OR_RETURN(request.machine, ResolveMachine(*machine, view));
+    ASSIGN_OR_RETURN(request.machine, FindPresentMachine(view, *machine));
   }
   const bool may_be_none = verb.verb == Verb::kScale;
   ASSIGN_OR_RETURN(const auto count, NumberMember(parsed, "count", may_be_none ? 0 : 1, kMaxCount));
-  if (!count && verb.verb == Verb::kScale) {
-    return absl::InvalidArgumentError("a plan of scale needs a \"count\"");
+  ASSIGN_OR_RETURN(request.resets, BoolMember(parsed, "reset"));
+  if (verb.verb == Verb::kScale && request.resets == count.has_value()) {
+    return absl::InvalidArgumentError("a plan of scale needs a \"count\", or \"reset\": true");
   }
   if (count) request.count = static_cast<size_t>(*count);
   ASSIGN_OR_RETURN(request.max_moves, MaxMovesMember(parsed));

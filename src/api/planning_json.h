@@ -20,7 +20,8 @@ std::string PlanJson(int64_t revision, const std::vector<reconcile::PlannedChang
                      const std::vector<std::string>& skipped);
 
 // INVALID_ARGUMENT for what cannot be read, lacks what its verb needs, or could not be submitted;
-// NOT_FOUND for a machine that is not there. The machine may be given by the beginning of its id.
+// NOT_FOUND for a machine that is not there. The machine may be given by the beginning of its id,
+// or its host name.
 absl::StatusOr<reconcile::PlanRequest> ReadPlanRequest(const std::string& body,
                                                        const ClusterView& view);
 

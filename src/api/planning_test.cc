@@ -287,6 +287,11 @@ TEST_F(PlanningApi, GivesThePlanner) {
             200);
   EXPECT_EQ(request_.verb, Verb::kScale);
   EXPECT_EQ(request_.count, 0U);
+  EXPECT_FALSE(request_.resets);
+  EXPECT_EQ(
+      PostPlan({{"verb", "scale"}, {"units", {{{"name", "w@.service"}}}}, {"reset", true}}).code,
+      200);
+  EXPECT_TRUE(request_.resets);
   EXPECT_EQ(PostPlan({{"verb", "rebalance"}, {"maxMoves", 3}}).code, 200);
   EXPECT_EQ(request_.max_moves, 3U);
   EXPECT_EQ(PostPlan({{"verb", "add"}, {"machine", "bb1"}, {"count", 2}}).code, 200);
@@ -299,10 +304,10 @@ TEST_F(PlanningApi, TakesTheBeginningOfAMachinesId) {
   EXPECT_EQ(request_.machine, "bb1");
   Response response = PostPlan({{"verb", "lose"}, {"machine", "aa"}});
   EXPECT_EQ(response.code, 400);
-  EXPECT_THAT(MessageOf(response), HasSubstr("begin with aa: aa1, aa2"));
+  EXPECT_THAT(MessageOf(response), HasSubstr("any of the machines aa1, aa2"));
   response = PostPlan({{"verb", "lose"}, {"machine", "cc"}});
   EXPECT_EQ(response.code, 404);
-  EXPECT_EQ(MessageOf(response), "machine cc does not exist");
+  EXPECT_EQ(MessageOf(response), "nothing is known of a machine cc");
 }
 
 TEST_F(PlanningApi, RefusesWhatIsNoPlan) {
@@ -314,6 +319,8 @@ TEST_F(PlanningApi, RefusesWhatIsNoPlan) {
         R"({"verb":"start","units":[{"name":"a.service"},{"name":"a.service"}]})",
         R"({"verb":"destroy","units":{}})", R"({"verb":"drain"})",
         R"({"verb":"scale","units":[{"name":"w@.service"}]})",
+        R"({"verb":"scale","units":[{"name":"w@.service"}],"reset":false})",
+        R"({"verb":"scale","units":[{"name":"w@.service"}],"count":1,"reset":true})",
         R"({"verb":"scale","units":[{"name":"w@.service"}],"count":-1})",
         R"({"verb":"scale","units":[{"name":"w@.service"},{"name":"x@.service"}],"count":1})",
         R"({"verb":"add","machine":"bb1","count":0})", R"({"verb":"rebalance","maxMoves":"2"})"}) {

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/features.h"
 #include "nlohmann/json.hpp"
 #include "registry/codec.h"
 #include "registry/testing/fake_store.h"
@@ -32,6 +33,8 @@ class RolloutApi : public ::testing::Test {
     api_ =
         std::make_unique<Api>(ApiContext{.executor = &executor_, .store = &store_, .keys = keys_});
     Put(kTemplate, kOld, DesiredState::kInactive);
+    store_.Set(keys_.Cluster("features"),
+               registry::Encode(FeaturesRecord{.enabled = KnownFeatures()}));
     ShowView();
   }
 
@@ -98,6 +101,60 @@ TEST_F(RolloutApi, AScaleTellsTheEngineAndStartsWhatIsThere) {
   EXPECT_THAT(answer["surplus"], ElementsAre("web@4.service"));
 }
 
+TEST_F(RolloutApi, AScaleIsTakenBackToTheNumberOfTheText) {
+  Put(kTemplate, "[X-Fleet]\nReplicas=2\n", DesiredState::kInactive);
+  for (const char* const unit : {"web@1.service", "web@2.service", "web@3.service"}) {
+    Put(unit, kOld, DesiredState::kLaunched, /*made_by_replicas=*/true);
+  }
+  Put("web@2.service", kOld, DesiredState::kLoaded, /*made_by_replicas=*/true);
+  ShowView();
+  Post("/units/web@.service/scale", {{"replicas", 3}});
+  ASSERT_EQ(UnitOf(kTemplate).replicas, 3);
+  // As often as it is asked.
+  for (int i = 0; i < 2; ++i) {
+    const Response response = Send("DELETE", "/units/web@.service/scale");
+    ASSERT_EQ(response.code, 200) << response.body;
+    EXPECT_EQ(UnitOf(kTemplate).replicas, std::nullopt);
+    EXPECT_EQ(UnitOf("web@2.service").desired, DesiredState::kLaunched);
+    const json answer = json::parse(response.body);
+    EXPECT_EQ(answer["replicas"], 2);
+    EXPECT_THAT(answer["units"], ElementsAre("web@1.service", "web@2.service"));
+    EXPECT_THAT(answer["surplus"], ElementsAre("web@3.service"));
+  }
+}
+
+TEST_F(RolloutApi, AScaleThatIsTakenBackIsAnsweredByTheTextThatComesInTheSameMoment) {
+  Put("web@1.service", kOld, DesiredState::kLoaded);
+  ShowView();
+  Post("/units/web@.service/scale", {{"replicas", 3}});
+  // Before the change is stored, and not in the view yet.
+  store_.BeforeCommit([&] { Put(kTemplate, "[X-Fleet]\nReplicas=2\n", DesiredState::kInactive); });
+  std::optional<Response> answer;
+  api_->Handle({.method = "DELETE", .target = "/fleet/v1/units/web@.service/scale"},
+               [&](Response response) { answer = std::move(response); });
+  for (int turn = 0; turn < 3 && !answer; ++turn) {
+    executor_.RunUntilIdle();
+    ShowView();
+  }
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(json::parse(answer->body)["replicas"], 2) << answer->body;
+  EXPECT_EQ(UnitOf("web@1.service").desired, DesiredState::kLaunched);
+}
+
+TEST_F(RolloutApi, WithoutANumberInTheTextNoneIsKeptOnceAScaleIsTakenBack) {
+  Put("web@1.service", kOld, DesiredState::kLoaded, /*made_by_replicas=*/true);
+  ShowView();
+  Post("/units/web@.service/scale", {{"replicas", 0}});
+  const json answer = json::parse(Send("DELETE", "/units/web@.service/scale").body);
+  EXPECT_EQ(UnitOf(kTemplate).replicas, std::nullopt);
+  EXPECT_FALSE(answer.contains("replicas"));
+  EXPECT_TRUE(answer["units"].empty());
+  EXPECT_TRUE(answer["surplus"].empty());
+  EXPECT_EQ(UnitOf("web@1.service").desired, DesiredState::kLoaded);
+  EXPECT_EQ(Send("DELETE", "/units/api@.service/scale").code, 404);
+  EXPECT_EQ(Send("DELETE", "/units/web@1.service/scale").code, 400);
+}
+
 TEST_F(RolloutApi, AScaleIsOfATemplateAndANumber) {
   Put("all@.service", "[X-Fleet]\nGlobal=true\n", DesiredState::kInactive);
   ShowView();
@@ -107,6 +164,24 @@ TEST_F(RolloutApi, AScaleIsOfATemplateAndANumber) {
   EXPECT_EQ(Post("/units/web@.service/scale").code, 400);
   EXPECT_EQ(Post("/units/api@.service/scale", {{"replicas", 3}}).code, 404);
   EXPECT_EQ(Post("/units/all@.service/scale", {{"replicas", 3}}).code, 409);
+}
+
+TEST_F(RolloutApi, EachRolloutIsListedAsItIsShownByItself) {
+  Put("a.service", kOld, DesiredState::kLaunched);
+  Put("b.service", kOld, DesiredState::kLaunched);
+  Put("web@1.service", kOld, DesiredState::kLaunched);
+  ShowView();
+  Post("/rollouts",
+       {{"restart", true}, {"units", {{{"name", "a.service"}}, {{"name", kTemplate}}}}});
+  Post("/units/b.service/rollout", {{"restart", true}});
+  const json list = json::parse(Send("GET", "/rollouts").body)["rollouts"];
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(list[0]["total"], 2);
+  EXPECT_EQ(list[1]["total"], 1);
+  for (const json& rollout : list) {
+    const std::string name = rollout["name"];
+    EXPECT_EQ(rollout, json::parse(Send("GET", "/rollouts/" + name).body)) << name;
+  }
 }
 
 TEST_F(RolloutApi, AnUpdateIsStoredWithItsTextInOneTransaction) {
@@ -125,6 +200,110 @@ TEST_F(RolloutApi, AnUpdateIsStoredWithItsTextInOneTransaction) {
   EXPECT_EQ(shown["maxUnavailable"], "20%");
   EXPECT_EQ(shown["history"].size(), 2u);
   EXPECT_EQ(json::parse(Send("GET", "/rollouts").body)["rollouts"].size(), 1u);
+}
+
+TEST_F(RolloutApi, OneOfSeveralIsStoredInOneTransactionAndControlledByEachName) {
+  Put("a.service", kOld, DesiredState::kLaunched);
+  ShowView();
+  const int64_t before = store_.revision();
+  const Response response = Post("/rollouts", {{"units",
+                                                {{{"name", "web@.service"}, {"content", kNew}},
+                                                 {{"name", "a.service"}, {"content", kNew}}}},
+                                               {"maxUnavailable", "1"}});
+  ASSERT_EQ(response.code, 200) << response.body;
+  EXPECT_EQ(store_.revision(), before + 1);
+  const json shown = json::parse(response.body);
+  EXPECT_EQ(shown["name"], "a.service");
+  EXPECT_THAT(shown["together"], ElementsAre("a.service", "web@.service"));
+  EXPECT_EQ(shown["total"], 1);
+  EXPECT_EQ(Rollout()["id"], shown["id"]);
+  EXPECT_EQ(Rollout()["hash"], HashOf(kNew));
+  EXPECT_EQ(UnitOf(kTemplate).content_hash, HashOf(kNew));
+
+  const auto states = [&] {
+    return std::pair(json::parse(Send("GET", "/rollouts/a.service").body)["state"],
+                     Rollout()["state"]);
+  };
+  EXPECT_EQ(Post("/rollouts/web@.service/pause").code, 200);
+  EXPECT_EQ(states(), std::pair(json("paused"), json("paused")));
+  EXPECT_EQ(Post("/rollouts/a.service/resume").code, 200);
+  EXPECT_EQ(states(), std::pair(json("running"), json("running")));
+  EXPECT_EQ(Post("/rollouts/a.service/undo").code, 200);
+  EXPECT_EQ(Rollout()["hash"], HashOf(kOld));
+  EXPECT_THAT(Rollout()["together"], ElementsAre("a.service", "web@.service"));
+  // A text is one unit's.
+  EXPECT_EQ(Post("/rollouts/a.service/undo", {{"hash", HashOf(kNew)}}).code, 200);
+  EXPECT_EQ(Rollout()["hash"], HashOf(kOld));
+  EXPECT_THAT(Rollout()["together"], ElementsAre("web@.service"));
+}
+
+TEST_F(RolloutApi, OneOfSeveralThatHasTheTextAlreadyKeepsItWhenTheOthersGoBack) {
+  Put("a.service", kOld, DesiredState::kLaunched);
+  ShowView();
+  const auto update = [&](const json& units) { return Post("/rollouts", {{"units", units}}); };
+  ASSERT_EQ(update({{{"name", "web@.service"}, {"content", kOld}},
+                    {{"name", "a.service"}, {"content", kNew}}})
+                .code,
+            200);
+  EXPECT_EQ(Post("/rollouts/a.service/undo").code, 200);
+  EXPECT_EQ(json::parse(Send("GET", "/rollouts/a.service").body)["hash"], HashOf(kOld));
+  EXPECT_EQ(Rollout()["hash"], HashOf(kOld));
+}
+
+TEST_F(RolloutApi, ATemplatesWaitsForThatOfAnInstance) {
+  Put("web@1.service", kOld, DesiredState::kLaunched);
+  ShowView();
+  ASSERT_EQ(Post("/units/web@1.service/rollout", {{"restart", true}}).code, 200);
+  const Response refused = Post("/units/web@.service/rollout", {{"restart", true}});
+  EXPECT_EQ(refused.code, 409);
+  EXPECT_THAT(refused.body, HasSubstr("a rollout of web@1.service"));
+  EXPECT_EQ(Post("/rollouts/web@1.service/pause").code, 200);
+  EXPECT_EQ(Post("/units/web@.service/rollout", {{"restart", true}}).code, 200);
+}
+
+TEST_F(RolloutApi, OneOfSeveralIsRefusedAsAWhole) {
+  Put("a.service", kOld, DesiredState::kLaunched);
+  Put("web@1.service", kOld, DesiredState::kLaunched);
+  ShowView();
+  const auto code = [&](const json& names, bool supersede = false) {
+    json units = json::array();
+    for (const auto& name : names) units.push_back({{"name", name}});
+    return Post("/rollouts", {{"restart", true}, {"units", units}, {"supersede", supersede}}).code;
+  };
+  EXPECT_EQ(code({"a.service", "none.service"}), 404);
+  EXPECT_EQ(code({"a.service", "a.service"}), 400);
+  EXPECT_EQ(code({"web@1.service", "web@.service"}), 400);
+  EXPECT_EQ(code(json::array()), 400);
+  EXPECT_EQ(code(std::vector<std::string>(33, "a.service")), 400);
+  EXPECT_EQ(Post("/rollouts", json::array()).code, 400);
+  EXPECT_EQ(Post("/rollouts", {{"units", {{{"name", "a.service"}}}}}).code, 400);
+  EXPECT_FALSE(store_.contents().contains(keys_.Rollout("a.service")));
+
+  EXPECT_EQ(Post("/units/a.service/rollout", {{"restart", true}}).code, 200);
+  EXPECT_EQ(code({"a.service", "web@.service"}), 409);
+  EXPECT_FALSE(store_.contents().contains(keys_.Rollout(kTemplate)));
+  EXPECT_EQ(code({"a.service", "web@.service"}, /*supersede=*/true), 200);
+}
+
+TEST_F(RolloutApi, AHistoryOfABackupIsForAUnitThatHasNone) {
+  const json history = {
+      {"history",
+       {{{"content", kOld}, {"since", "2026-01-02T03:04:05+00:00"}, {"how", "update"}},
+        {{"content", kNew}}}}};
+  ASSERT_EQ(Send("PUT", "/rollouts/web@.service", history).code, 200);
+  EXPECT_EQ(Record().state, RolloutState::kDone);
+  EXPECT_EQ(Record().former_hash, HashOf(kNew));
+  EXPECT_EQ(Rollout()["history"].size(), 2u);
+  EXPECT_EQ(Rollout()["history"][0]["since"], "2026-01-02T03:04:05+00:00");
+  EXPECT_EQ(UnitOf(kTemplate).content_hash, HashOf(kOld));
+  EXPECT_EQ(Send("PUT", "/rollouts/web@.service", history).code, 409);
+  EXPECT_EQ(Send("PUT", "/rollouts/none.service", history).code, 404);
+  EXPECT_EQ(Post("/rollouts/web@.service/undo").code, 200);
+  EXPECT_EQ(UnitOf(kTemplate).content_hash, HashOf(kNew));
+  // And the backup has it again.
+  const json backup = json::parse(Send("GET", "/backup").body);
+  EXPECT_EQ(backup["rollouts"][0]["name"], kTemplate);
+  EXPECT_EQ(backup["rollouts"][0]["history"][0]["content"], kNew);
 }
 
 TEST_F(RolloutApi, OneThatRunsIsSupersededOnlyWhenAskedTo) {
@@ -187,6 +366,19 @@ TEST_F(RolloutApi, UndoBringsAFormerTextBack) {
   EXPECT_EQ(Record().content_hash, HashOf(kNew));
   EXPECT_EQ(Post("/rollouts/web@.service/undo", {{"hash", "no such"}}).code, 404);
   EXPECT_EQ(Record().history.size(), 2u);
+}
+
+TEST_F(RolloutApi, UndoAfterASubmitBringsBackWhatTheRolloutHadBrought) {
+  ASSERT_EQ(Post("/units/web@.service/rollout", {{"content", kNew}}).code, 200);
+  const std::string other = "[Service]\nExecStart=/bin/other\n";
+  ASSERT_EQ(Send("PUT", "/units/web@.service", {{"content", other}, {"replace", true}}).code, 204);
+  const std::string submitted = UnitOf(kTemplate).content_hash;
+  ASSERT_NE(submitted, HashOf(kNew));
+  EXPECT_EQ(Rollout()["history"][0]["hash"], submitted);
+  EXPECT_EQ(Rollout()["history"][0]["how"], "submit");
+  ASSERT_EQ(Post("/rollouts/web@.service/undo").code, 200);
+  EXPECT_EQ(UnitOf(kTemplate).content_hash, HashOf(kNew));
+  EXPECT_EQ(Record().former_hash, submitted);
 }
 
 TEST_F(RolloutApi, RefusesWhatCannotBeRolledOut) {

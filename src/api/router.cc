@@ -189,10 +189,18 @@ void Router::Dispatch(Request request, Responder respond) const {
     return;
   }
   if (request.method != "GET" && request.method != "DELETE" && request.content_type &&
-      !IsJson(*request.content_type, request.method)) {
+      !(*route)->any_content_type && !IsJson(*request.content_type, request.method)) {
     respond(
         ErrorResponse(415, fmt::format("content type {} is not supported, only application/json is",
                                        *request.content_type)));
+    return;
+  }
+  if (request.method != "GET" && !(*route)->conditional &&
+      (request.if_match || request.if_none_match)) {
+    respond(ErrorResponse(
+        400, fmt::format("{} {} takes no If-Match and no If-None-Match: it is made on whatever "
+                         "there is",
+                         request.method, path)));
     return;
   }
   absl::StatusOr<std::string> parameter =

@@ -23,10 +23,18 @@ struct Route {
   std::string description;
   std::vector<std::string> parameters;  // of the query
   std::string request_schema;           // of the discovery document
+  // Bodies may have members that the schema does not know (as fleet 1.0 took them), or it is seen
+  // to elsewhere that they have not.
+  bool any_member = false;
   std::string response_schema;
   std::string response_type = "application/json";  // of an answer that is no error
   std::string error_schema = "Error";
   size_t max_body = 1 << 20;  // bytes; more is answered 413
+  // Taken whatever its content type says, where something else keeps other sites' forms out.
+  bool any_content_type = false;
+  // A GET whose answers have an ETag, and which takes If-None-Match; any other method takes
+  // If-Match and If-None-Match, and answers 412 if they do not hold.
+  bool conditional = false;
   absl::AnyInvocable<void(Request, Responder) const> handler;
 };
 

@@ -42,6 +42,17 @@ std::optional<std::string> Header(const http::fields& fields, http::field name) 
   return std::string(it->value());
 }
 
+// Of a header that is a list: lines of the same name are one (RFC 9110, 5.3).
+std::optional<std::string> List(const http::fields& fields, http::field name) {
+  std::optional<std::string> list;
+  const auto [begin, end] = fields.equal_range(name);
+  for (auto it = begin; it != end; ++it) {
+    list = list ? *list + ", " : "";
+    *list += it->value();
+  }
+  return list;
+}
+
 template <typename Stream>
 class Session : public EventSink, public std::enable_shared_from_this<Session<Stream>> {
  public:
@@ -68,7 +79,8 @@ class Session : public EventSink, public std::enable_shared_from_this<Session<St
   // EventSink
   void Send(std::shared_ptr<const std::string> bytes) override;
   size_t QueuedBytes() const override { return queued_bytes_; }
-  bool closed() const override { return closed_; }
+  bool closed() const override { return closed_ || finishing_; }
+  void DiscardQueued() override;
   void Close() override;
   void Finish() override;
   void OnDrained(absl::AnyInvocable<void()> drained) override { drained_ = std::move(drained); }
@@ -238,6 +250,8 @@ void Session<Stream>::Dispatch() {
   request.content_type = Header(message, http::field::content_type);
   request.origin = Header(message, http::field::origin);
   request.host = Header(message, http::field::host).value_or("");
+  request.if_match = List(message, http::field::if_match);
+  request.if_none_match = List(message, http::field::if_none_match);
   const auto last_event = message.find("Last-Event-ID");
   if (last_event != message.end()) request.last_event_id = std::string(last_event->value());
   const auto fleet_lock = message.find("fleet-lock-protocol");
@@ -310,6 +324,7 @@ void Session<Stream>::StartEvents(Response response) {
   }
   head += chunked_ ? "Transfer-Encoding: chunked\r\n\r\n" : "Connection: close\r\n\r\n";
   Lowest().expires_never();
+  parser_.reset();
   // The head goes out as it is; the frames of a chunked stream begin after it.
   queue_.push_back(std::make_shared<const std::string>(std::move(head)));
   frames_.clear();
@@ -336,6 +351,14 @@ void Session<Stream>::Send(std::shared_ptr<const std::string> bytes) {
   queued_bytes_ += bytes->size();
   queue_.push_back(std::move(bytes));
   if (writing_ == 0) WriteEvents();
+}
+
+template <typename Stream>
+void Session<Stream>::DiscardQueued() {
+  while (queue_.size() > writing_) {
+    queued_bytes_ -= queue_.back()->size();
+    queue_.pop_back();
+  }
 }
 
 template <typename Stream>
@@ -376,7 +399,8 @@ void Session<Stream>::WriteEvents() {
 template <typename Stream>
 void Session<Stream>::WatchForEnd() {
   buffer_.clear();
-  stream_.async_read_some(buffer_.prepare(1024),
+  buffer_.shrink_to_fit();
+  stream_.async_read_some(buffer_.prepare(64),
                           [self = this->shared_from_this()](error_code ec, size_t) {
                             if (ec) {
                               self->Close();

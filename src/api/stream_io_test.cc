@@ -2,9 +2,7 @@
 
 #include "api/stream_io.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <future>
@@ -12,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "api/raw_client.h"
 #include "api/server.h"
 #include "base/descriptor.h"
 #include "fmt/core.h"
@@ -50,27 +49,7 @@ class Served : public RequestHandler {
   size_t MaxBody(std::string_view, std::string_view) const override { return 1 << 20; }
 
   std::string endpoint() const { return fmt::format("http://127.0.0.1:{}", port_); }
-  Descriptor Connect() const {
-    Descriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port_);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-    return fd;
-  }
-  // All that comes until the server closes the connection.
-  std::string Get(const std::string& target) const {
-    const Descriptor fd = Connect();
-    const std::string request =
-        fmt::format("GET {} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", target);
-    EXPECT_EQ(send(fd.get(), request.data(), request.size(), 0), std::ssize(request));
-    std::string text;
-    char bytes[4096];
-    for (ssize_t n = 0; (n = recv(fd.get(), bytes, sizeof(bytes), 0)) > 0;)
-      text.append(bytes, static_cast<size_t>(n));
-    return text;
-  }
+  std::string Get(const std::string& target) const { return RawGet(port_, target); }
 
  private:
   Handle1 handle_;

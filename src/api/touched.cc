@@ -8,6 +8,11 @@ namespace {
 using Kind = Touched::Kind;
 using Record = Change::Record;
 
+bool IsLeaving(const ClusterView& view, const UnitOnMachine& place) {
+  const auto* stored = view.assignments.Find(place);
+  return stored != nullptr && stored->value.state == AssignmentState::kGone;
+}
+
 void AddChange(TouchedSet& touched, const ClusterView& before, const ClusterView& after,
                const Change& change) {
   switch (change.record) {
@@ -25,6 +30,11 @@ void AddChange(TouchedSet& touched, const ClusterView& before, const ClusterView
       touched.entities.insert({Kind::kState, change.name, change.machine});
       // A report may outlive its unit; then there is no unit to speak of.
       if (after.units.Find(change.name)) touched.entities.insert({Kind::kUnit, change.name, ""});
+      // What is still stopping there counts until it is gone.
+      if (IsLeaving(after, {change.name, change.machine}) &&
+          after.machines.Find(change.machine) != nullptr) {
+        touched.entities.insert({Kind::kMachine, "", change.machine});
+      }
       break;
     case Record::kSettings:
       if (after.machines.Find(change.name)) {

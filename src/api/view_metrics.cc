@@ -14,10 +14,46 @@ using metrics::Type;
 
 constexpr std::array kDesiredStates = {DesiredState::kInactive, DesiredState::kLoaded,
                                        DesiredState::kLaunched};
+constexpr std::array kRolloutStates = {RolloutState::kRunning, RolloutState::kPaused,
+                                       RolloutState::kDone, RolloutState::kFailed};
 
 void Write(metrics::TextWriter& text, std::string_view name, std::string_view help, double value) {
   text.Head(name, help, Type::kGauge);
   text.Sample(name, {}, value);
+}
+
+// Of all machines that were drained by hand, present or not.
+void WriteDrains(metrics::TextWriter& text, const ClusterView& view,
+                 const AssignmentCounts& units) {
+  std::map<std::string_view, int64_t> drains = {{"running", 0}, {"done", 0}, {"expired", 0}};
+  for (const auto& [id, stored] : view.settings) {
+    if (!stored.value.drained) continue;
+    const bool has_units = units.Of(id) > 0;
+    ++drains[!has_units ? "done" : stored.value.IsEmptied() ? "running" : "expired"];
+  }
+  text.Head("fleet_drains",
+            "Machines that are drained, by state: running (units are left), done (none is), "
+            "expired (some were left at the deadline, and stay).",
+            Type::kGauge);
+  for (const auto& [state, count] : drains) {
+    text.Sample("fleet_drains", {{"state", state}}, static_cast<double>(count));
+  }
+}
+
+void WriteRollouts(metrics::TextWriter& text, const ClusterView& view) {
+  std::map<std::string_view, int64_t> rollouts;
+  for (const RolloutState state : kRolloutStates) rollouts[ToString(state)] = 0;
+  std::set<std::string_view> counted;  // one of several names once
+  for (const auto& [name, stored] : view.rollouts) {
+    if (counted.insert(stored.value.uid).second) ++rollouts[ToString(stored.value.state)];
+  }
+  text.Head("fleet_rollouts",
+            "The last rolling update or restart of each unit or template that has had one, by "
+            "state: running, paused, done, failed (rolled back).",
+            Type::kGauge);
+  for (const auto& [state, count] : rollouts) {
+    text.Sample("fleet_rollouts", {{"state", state}}, static_cast<double>(count));
+  }
 }
 
 }  // namespace
@@ -122,6 +158,9 @@ void ViewMetrics::WriteTo(metrics::TextWriter& text, const ClusterView& view,
   for (const auto& [state, count] : machines) {
     text.Sample("fleet_machines", {{"state", state}}, static_cast<double>(count));
   }
+
+  WriteDrains(text, view, units);
+  WriteRollouts(text, view);
 
   Write(text, "fleet_leader_present", "1 if the cluster has a leader, else 0.",
         view.leader ? 1 : 0);

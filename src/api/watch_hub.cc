@@ -6,7 +6,6 @@
 
 #include "api/entities.h"
 #include "base/glob.h"
-#include "base/log.h"
 #include "fmt/core.h"
 
 namespace fleet::api {
@@ -60,19 +59,21 @@ struct WatchHub::Client {
 };
 
 WatchHub::WatchHub(Executor* executor, const AssignmentCounts* counts, WatchLimits limits)
-    : executor_(executor), counts_(counts), limits_(limits), alive_(std::make_shared<bool>(true)) {}
+    : executor_(executor),
+      counts_(counts),
+      limits_(limits),
+      clients_(executor, "/watch", limits.streams),
+      alive_(std::make_shared<bool>(true)) {}
 
 WatchHub::~WatchHub() {
   if (flush_timer_ != 0) executor_->Cancel(flush_timer_);
-  if (heartbeat_timer_ != 0) executor_->Cancel(heartbeat_timer_);
 }
 
 void WatchHub::OnViewChange(const ViewChange& change) {
   const ClusterViewPtr before = std::exchange(view_, change.view);
   if (!before || view_->revision < before->revision) {
     // The first view, or another registry: what clients know is of another history.
-    for (const ClientPtr& client : clients_) client->sink->Close();
-    clients_.clear();
+    clients_.CloseAll();
     log_.clear();
     pending_ = {};
     forgotten_ = flushed_ = view_->revision;
@@ -84,7 +85,9 @@ void WatchHub::OnViewChange(const ViewChange& change) {
 
 void WatchHub::ScheduleFlush() {
   if (flush_timer_ != 0) return;
-  const absl::Time next = last_flush_ + limits_.gather;
+  const absl::Time next =
+      last_flush_ + std::clamp(limits_.gather_per_client * static_cast<int64_t>(clients_.size()),
+                               limits_.gather, limits_.gather_at_most);
   const absl::Time now = executor_->Now();
   if (next <= now) {
     Flush();
@@ -94,6 +97,14 @@ void WatchHub::ScheduleFlush() {
     flush_timer_ = 0;
     Flush();
   });
+}
+
+// Before a client is told of the present view: it would be told of what is gathered twice.
+void WatchHub::FlushNow() {
+  if (flush_timer_ == 0) return;
+  executor_->Cancel(flush_timer_);
+  flush_timer_ = 0;
+  Flush();
 }
 
 void WatchHub::Remember(int64_t revision, const std::set<Touched>& entities) {
@@ -106,7 +117,7 @@ void WatchHub::Remember(int64_t revision, const std::set<Touched>& entities) {
 
 void WatchHub::Flush() {
   last_flush_ = executor_->Now();
-  DropClosed();
+  clients_.DropClosed();
   const int64_t before = std::exchange(flushed_, view_->revision);
   if (clients_.empty() && !pending_.flipped.empty()) {
     // Nobody listens: finding the units of machines that came or went is not worth it.
@@ -151,12 +162,17 @@ void WatchHub::Flush() {
     } else {
       bytes = shared[*key] = bytes_for(*client);
     }
-    if (bytes) Send(*client, std::move(bytes));
+    if (bytes) clients_.Send(*client, std::move(bytes));
   }
+}
+
+bool WatchHub::Remembers(int64_t revision) const {
+  return revision >= forgotten_ && revision <= view_->revision;
 }
 
 void WatchHub::AddClient(std::shared_ptr<EventSink> sink, WatchFilter filter,
                          std::optional<int64_t> since) {
+  FlushNow();
   auto client = std::make_shared<Client>();
   client->sink = std::move(sink);
   client->wants[static_cast<size_t>(Kind::kUnit)] = filter.units;
@@ -170,10 +186,9 @@ void WatchHub::AddClient(std::shared_ptr<EventSink> sink, WatchFilter filter,
       client->names.insert(std::move(glob));
     }
   }
-  clients_.push_back(client);
-  ScheduleHeartbeat();
-  if (since && *since >= forgotten_ && *since <= view_->revision) {
-    Send(*client, std::make_shared<std::string>(Sync(*since, true)));
+  clients_.Add(client);
+  if (since && Remembers(*since)) {
+    clients_.Send(*client, std::make_shared<std::string>(Sync(*since, true)));
     std::set<Touched> missed;
     for (auto it = log_.rbegin(); it != log_.rend() && it->first > *since; ++it) {
       missed.insert(it->second);
@@ -197,7 +212,7 @@ void WatchHub::SendTouched(Client& client, const std::set<Touched>& entities, in
     fmt::format_to(std::back_inserter(*bytes), "id: {}\n{}", i + 1 == texts.size() ? after : before,
                    texts[i]);
   }
-  Send(client, std::move(bytes));
+  clients_.Send(client, std::move(bytes));
 }
 
 void WatchHub::StepSnapshot(const ClientPtr& client) {
@@ -257,7 +272,7 @@ void WatchHub::StepSnapshot(const ClientPtr& client) {
     }
   }
   if (complete) {
-    if (!bytes->empty()) Send(*client, std::move(bytes));
+    if (!bytes->empty()) clients_.Send(*client, std::move(bytes));
     EndSnapshot(client);
     return;
   }
@@ -269,42 +284,16 @@ void WatchHub::StepSnapshot(const ClientPtr& client) {
     executor_->Post(std::move(go_on));
   } else {
     client->sink->OnDrained(std::move(go_on));
-    Send(*client, std::move(bytes));
+    clients_.Send(*client, std::move(bytes));
   }
 }
 
 void WatchHub::EndSnapshot(const ClientPtr& client) {
+  FlushNow();
   const ClusterViewPtr snapshot = std::exchange(client->snapshot, nullptr);
-  Send(*client, std::make_shared<std::string>(Sync(snapshot->revision, false)));
+  clients_.Send(*client, std::make_shared<std::string>(Sync(snapshot->revision, false)));
   if (snapshot == view_) return;
   SendTouched(*client, Difference(*snapshot, *view_), snapshot->revision, view_->revision);
-}
-
-void WatchHub::Send(Client& client, std::shared_ptr<const std::string> bytes) {
-  if (client.sink->closed()) return;
-  if (client.sink->QueuedBytes() > limits_.slow_client_bytes) {
-    log::Warning("dropped a client of /watch: it left {} bytes of events unread",
-                 client.sink->QueuedBytes());
-    client.sink->Close();
-    return;
-  }
-  client.sink->Send(std::move(bytes));
-}
-
-void WatchHub::ScheduleHeartbeat() {
-  if (heartbeat_timer_ != 0) return;
-  heartbeat_timer_ = executor_->PostAfter(limits_.heartbeat, [this] {
-    heartbeat_timer_ = 0;
-    DropClosed();
-    static const std::string kComment = ":\n\n";
-    const auto comment = std::make_shared<const std::string>(kComment);
-    for (const ClientPtr& client : clients_) Send(*client, comment);
-    if (!clients_.empty()) ScheduleHeartbeat();
-  });
-}
-
-void WatchHub::DropClosed() {
-  clients_.remove_if([](const ClientPtr& client) { return client->sink->closed(); });
 }
 
 std::string WatchHub::EventOf(const ClusterView& view, const Touched& entity) const {

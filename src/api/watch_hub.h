@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <list>
 #include <memory>
 #include <optional>
 #include <set>
@@ -24,6 +23,7 @@
 #include "absl/time/time.h"
 #include "api/assignment_counts.h"
 #include "api/http.h"
+#include "api/stream_clients.h"
 #include "api/touched.h"
 #include "base/executor.h"
 #include "model/cluster_view.h"
@@ -38,11 +38,14 @@ struct WatchFilter {
 };
 
 struct WatchLimits {
+  // Changes are gathered for so long: the more clients there are, the longer, since what a change
+  // costs is a write for each client.
   absl::Duration gather = absl::Milliseconds(10);
-  absl::Duration heartbeat = absl::Seconds(15);
+  absl::Duration gather_per_client = absl::Microseconds(50);
+  absl::Duration gather_at_most = absl::Milliseconds(50);
   size_t remembered = 10'000;               // touched entities
-  size_t slow_client_bytes = 8 << 20;       // a client with more in its queue is dropped
   size_t snapshot_chunk_bytes = 256 << 10;  // of the present entities, sent as they are taken
+  StreamLimits streams;
 };
 
 class WatchHub {
@@ -56,6 +59,9 @@ class WatchHub {
   // Each step of the view, in order.
   void OnViewChange(const ViewChange& change);
 
+  // Whether what has changed since this revision can be told. REQUIRES: there has been a view.
+  bool Remembers(int64_t revision) const;
+
   // REQUIRES: there has been a view. With `since` that is still remembered: a `sync`, then what
   // changed after it. Otherwise the present entities, then a `sync`.
   void AddClient(std::shared_ptr<EventSink> sink, WatchFilter filter, std::optional<int64_t> since);
@@ -68,14 +74,12 @@ class WatchHub {
 
   void ScheduleFlush();
   void Flush();
+  void FlushNow();
   void Remember(int64_t revision, const std::set<Touched>& entities);
   void StepSnapshot(const ClientPtr& client);
   void EndSnapshot(const ClientPtr& client);
   void SendTouched(Client& client, const std::set<Touched>& entities, int64_t before,
                    int64_t after);
-  void Send(Client& client, std::shared_ptr<const std::string> bytes);
-  void ScheduleHeartbeat();
-  void DropClosed();
   std::string EventOf(const ClusterView& view, const Touched& entity) const;
 
   Executor* const executor_;
@@ -86,10 +90,9 @@ class WatchHub {
   int64_t flushed_ = 0;  // everything up to this revision has been sent and remembered
   absl::Time last_flush_ = absl::InfinitePast();
   Executor::TimerId flush_timer_ = 0;
-  Executor::TimerId heartbeat_timer_ = 0;
   std::deque<std::pair<int64_t, Touched>> log_;
   int64_t forgotten_ = 0;  // the log is complete after this revision
-  std::list<ClientPtr> clients_;
+  StreamClients<Client> clients_;
   std::shared_ptr<bool> alive_;  // expires with the hub
 };
 

@@ -120,7 +120,8 @@ class WatchHubTest : public ::testing::Test {
   AssignmentCounts counts_;
   WatchHub hub_{
       &executor_, &counts_,
-      WatchLimits{.remembered = 20, .slow_client_bytes = 1000, .snapshot_chunk_bytes = 400}};
+      WatchLimits{
+          .remembered = 20, .snapshot_chunk_bytes = 400, .streams = {.slow_client_bytes = 1000}}};
   ClusterView view_;
   ClusterViewPtr before_;
 };
@@ -297,9 +298,46 @@ TEST_F(WatchHubTest, DropsAClientThatDoesNotReadAndNoOther) {
     PutUnit("a.service");
     Gather();
   }
-  EXPECT_TRUE(slow->closed());
+  EXPECT_TRUE(slow->finished);
+  const auto told = slow->Take();
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.back().event, "dropped");
+  EXPECT_EQ(told.back().id, -1) << "it goes on from the last message that it has got";
   EXPECT_FALSE(fast->closed());
   EXPECT_EQ(hub_.clients(), 1U);
+}
+
+TEST_F(WatchHubTest, AClientThatComesWhileChangesAreGatheredIsToldOfThemOnce) {
+  PutUnit("a.service");
+  const auto first = Watch();
+  PutUnit("a.service");  // at once
+  first->Take();
+  PutUnit("b.service");  // gathered
+  const auto second = Watch();
+  Gather();
+  EXPECT_THAT(second->TakeTexts(), ElementsAre("unit a.service", "unit b.service", "sync 3"));
+  EXPECT_THAT(first->TakeTexts(), ElementsAre("unit b.service"));
+}
+
+TEST_F(WatchHubTest, GathersForLongerTheMoreClientsThereAre) {
+  PutUnit("a.service");
+  const auto flushes_in = [&](const std::shared_ptr<Sink>& sink) {
+    int flushes = 0;
+    for (int i = 0; i < 50; ++i) {
+      executor_.Advance(absl::Milliseconds(2));
+      PutUnit("a.service");
+      if (!sink->Take().empty()) ++flushes;
+    }
+    return flushes;
+  };
+  const auto sink = Watch();
+  sink->Take();
+  EXPECT_NEAR(flushes_in(sink), 10, 1);
+  std::vector<std::shared_ptr<Sink>> many;
+  for (int i = 0; i < 600; ++i) many.push_back(Watch());
+  EXPECT_NEAR(flushes_in(sink), 3, 1);  // 30 ms
+  for (int i = 0; i < 2000; ++i) many.push_back(Watch());
+  EXPECT_NEAR(flushes_in(sink), 2, 1);  // 50 ms
 }
 
 TEST_F(WatchHubTest, KeepsQuietConnectionsAlive) {

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -122,7 +123,7 @@ class PersistentMap {
     chunk.entries.emplace(chunk.entries.begin() + static_cast<std::ptrdiff_t>(index),
                           std::move(key), std::move(value));
     ++size_;
-    if (chunk.entries.size() > kMaxChunk) Split(at);
+    if (chunk.entries.size() > MaxChunk()) Split(at);
   }
 
   // True if there was such an entry.
@@ -140,7 +141,12 @@ class PersistentMap {
   }
 
  private:
-  static constexpr size_t kMaxChunk = 256;
+  // A change copies a chunk, a copy of the map the list of chunks. The first costs more for each
+  // entry, and a step of the mirror may change many.
+  size_t MaxChunk() const {
+    const auto root = static_cast<size_t>(std::sqrt(static_cast<double>(size_)));
+    return std::clamp<size_t>(root / 4, 16, 256);
+  }
 
   // The first chunk whose last key is not less than `key`.
   template <typename K>

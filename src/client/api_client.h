@@ -57,6 +57,8 @@ struct UnitChange {
   bool start = false;  // with launched: also where it has failed or run to its end
   bool stop = false;   // with loaded: also where systemd started it by itself
   bool destroy = false;
+  std::optional<int64_t> replicas;  // of a template
+  bool made_by_replicas = false;    // of an instance that is made
 };
 
 struct UnitResult {
@@ -79,6 +81,8 @@ struct MetadataChange {
   std::optional<std::string> value;  // unset: remove
 };
 
+class ApiCaller;
+
 class ApiClient {
  public:
   explicit ApiClient(ClientOptions options);
@@ -93,7 +97,8 @@ class ApiClient {
   absl::StatusOr<std::vector<UnitState>> ListStates(const std::string& unit = "",
                                                     const std::string& machine = "",
                                                     bool keep_json = false);
-  absl::StatusOr<std::vector<Machine>> ListMachines(bool keep_json = false);
+  // `absent`: also those that are away and of which something was set.
+  absl::StatusOr<std::vector<Machine>> ListMachines(bool keep_json = false, bool absent = false);
   absl::StatusOr<Unit> GetUnit(const std::string& name, bool keep_json = false);
 
   // In requests of at most 10,000 changes and 32 MiB. An error means that changes from some request
@@ -118,11 +123,19 @@ class ApiClient {
 
   // Has the cluster keep instances 1 to `replicas` of a registered template.
   absl::StatusOr<ScaleAnswer> Scale(const std::string& template_name, int64_t replicas);
+  // Has it keep as many as the template's text says.
+  absl::StatusOr<ScaleAnswer> ResetScale(const std::string& template_name);
 
   // Begins to bring a new text, or a restart, to a template's instances, or to a unit.
   absl::StatusOr<Rollout> StartRollout(const std::string& unit, const RolloutRequest& request);
+  // One rollout of several units and templates; the answer is that of the first of them.
+  absl::StatusOr<Rollout> StartRollout(const std::vector<RolledUnit>& units,
+                                       const RolloutRequest& request);
   absl::StatusOr<std::vector<Rollout>> ListRollouts();
   absl::StatusOr<Rollout> GetRollout(const std::string& unit);
+  // Of a unit that has none; `history` as in a backup (JSON). FAILED_PRECONDITION if it
+  // has one.
+  absl::Status SetHistory(const std::string& unit, const std::string& history);
   // `verb` is pause, resume or undo; of undo, the beginning of a former text's hash or empty.
   absl::StatusOr<Rollout> ChangeRollout(const std::string& unit, const std::string& verb,
                                         const std::string& hash);
@@ -144,7 +157,7 @@ class ApiClient {
   // A machine, by its id or the beginning of one, takes nothing new; its units move away, too; it
   // takes units again. NOT_FOUND if nothing is known of it.
   absl::Status CordonMachine(const std::string& machine);
-  absl::Status DrainMachine(const std::string& machine);
+  absl::Status DrainMachine(const std::string& machine, const DrainRequest& request);
   absl::Status UncordonMachine(const std::string& machine);
 
   // What is left on a machine, and why.
@@ -152,6 +165,9 @@ class ApiClient {
 
   // Registers a unit that a machine runs and that is in no record.
   absl::Status AdoptUnit(const std::string& unit);
+
+  // Those that the server knows, and those that are enabled; by name.
+  absl::StatusOr<std::vector<Feature>> ListFeatures();
 
   // Ends the hold on missing machines. NOT_FOUND if there is none.
   absl::Status ReleaseHold();
@@ -165,8 +181,7 @@ class ApiClient {
   absl::StatusOr<std::unique_ptr<WatchStream>> Watch(const WatchOptions& options);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<ApiCaller> caller_;
 };
 
 bool IsNotConnected(const absl::Status& status);

@@ -20,6 +20,7 @@ UnitOnMachine StatusFromJson(const json& object) {
           .load_state = StringAt(object, "systemdLoadState"),
           .active_state = StringAt(object, "systemdActiveState"),
           .sub_state = StringAt(object, "systemdSubState"),
+          .drift = StringAt(object, "drift"),
           .log_tail = StringAt(object, "logTail")};
 }
 
@@ -53,6 +54,7 @@ Unit UnitFromJson(const json& object) {
             .move_to = StringAt(object, "moveTo"),
             .global = FlagAt(object, "global"),
             .status = StatusFromJson(object)};
+  if (Find(object, "replicas") != nullptr) unit.replicas = NumberAt(object, "replicas");
   if (const json* machines = Find(object, "machines"); machines != nullptr) {
     for (const json& machine : *machines) unit.machines.push_back(StatusFromJson(machine));
   }
@@ -65,7 +67,8 @@ UnitState StateFromJson(const json& object) {
           .machine_id = StringAt(object, "machineID"),
           .load_state = StringAt(object, "systemdLoadState"),
           .active_state = StringAt(object, "systemdActiveState"),
-          .sub_state = StringAt(object, "systemdSubState")};
+          .sub_state = StringAt(object, "systemdSubState"),
+          .drift = StringAt(object, "drift")};
 }
 
 Machine MachineFromJson(const json& object) {
@@ -82,6 +85,8 @@ Machine MachineFromJson(const json& object) {
     }
   }
   machine.units = NumberAt(object, "units");
+  machine.lock_group = StringAt(object, "lockGroup");
+  machine.has_lock = FlagAt(object, "lockGranted");
   return machine;
 }
 

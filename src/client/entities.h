@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,16 @@ struct UnitOnMachine {
   std::string load_state;
   std::string active_state;
   std::string sub_state;
+  std::string drift;  // what somebody else has done to it there: "stopped by hand"
   std::string log_tail;
+};
+
+// Something that records can ask for and that not every version understands.
+struct Feature {
+  std::string name;
+  bool enabled = false;
+  std::vector<std::string> unknown_to;  // machines that are there
+  std::string json;                     // as it came
 };
 
 struct Unit {
@@ -35,6 +45,7 @@ struct Unit {
   std::string target;   // the machine it is assigned to, present or not
   std::string move_to;  // the machine that a rebalance is about to move it to
   bool global = false;
+  std::optional<int64_t> replicas;      // of a template: so many instances are kept
   UnitOnMachine status;                 // of a unit that is not global
   std::vector<UnitOnMachine> machines;  // of a global one
   std::string json;                     // the entity as it came, if asked for
@@ -47,6 +58,7 @@ struct UnitState {
   std::string load_state;
   std::string active_state;
   std::string sub_state;
+  std::string drift;
   std::string json;
 };
 
@@ -59,6 +71,8 @@ struct Machine {
   std::string state;
   std::string systemd_user;  // whose systemd runs its units; empty: the system's
   int64_t units = 0;
+  std::string lock_group;  // in which it has asked FleetLock for a slot; empty: it has not
+  bool has_lock = false;   // and got it
   std::string json;
 };
 

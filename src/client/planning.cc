@@ -59,7 +59,15 @@ UnitExplanation ExplanationFromJson(const json& object) {
 
 Drain DrainFromJson(const json& object) {
   Drain drain{.machine_id = StringAt(object, "machineID"),
+              .revision = NumberAt(object, "revision"),
+              .present = !object.contains("present") || FlagAt(object, "present"),
+              .cordoned = FlagAt(object, "cordoned"),
               .drained = FlagAt(object, "drained"),
+              .expired = FlagAt(object, "expired"),
+              .forces = FlagAt(object, "forces"),
+              .deadline = StringAt(object, "deadline"),
+              .lock_group = StringAt(object, "lockGroup"),
+              .lock_granted = FlagAt(object, "lockGranted"),
               .units_left = NumberAt(object, "unitsLeft")};
   for (const json& element : ListAt(object, "left")) {
     drain.left.push_back({.unit = StringAt(element, "unit"),
@@ -97,6 +105,8 @@ std::string ToText(const PlanRequest& request) {
   }
   if (!request.machine.empty()) object["machine"] = request.machine;
   if (request.count) object["count"] = *request.count;
+  // A number that is not set is taken back.
+  if (request.verb == "scale" && !request.count) object["reset"] = true;
   if (request.max_moves) object["maxMoves"] = *request.max_moves;
   return Dump(object);
 }

@@ -64,10 +64,25 @@ struct HeldUnit {
   bool cannot_move = false;  // it will not leave by itself
 };
 
+// How a machine is to be emptied.
+struct DrainRequest {
+  std::string deadline;  // a span of time, "10m"; empty: none
+  bool force = false;    // what is left then is stopped; without a deadline, now
+};
+
 // How far the emptying of a machine has come.
 struct Drain {
   std::string machine_id;
-  bool drained = false;  // it is to be
+  int64_t revision = 0;
+  bool present = true;    // a member of the cluster
+  bool cordoned = false;  // it gets nothing new
+  bool drained = false;   // it is to be
+  // At its deadline some were left, and stay; or, if it forces, are stopped.
+  bool expired = false;
+  bool forces = false;
+  std::string deadline;       // RFC 3339; empty: none
+  std::string lock_group;     // of FleetLock, in which it asks for a slot; empty: it does not
+  bool lock_granted = false;  // it has the slot, and is emptied for that
   int64_t units_left = 0;
   std::vector<HeldUnit> left;
 };

@@ -13,6 +13,7 @@ namespace fleet::client {
 
 struct ScaleAnswer {
   int64_t revision = 0;
+  std::optional<int64_t> replicas;   // none: no number is kept
   std::vector<std::string> units;    // instances 1 to N
   std::vector<std::string> surplus;  // those above that are destroyed, the highest first
 };
@@ -25,6 +26,12 @@ struct RolloutRequest {
   bool rolls_back = false;
   bool supersede = false;
   bool force = false;
+};
+
+// One of the units of a rollout of several, whose own terms do not count.
+struct RolledUnit {
+  std::string name;
+  std::optional<std::string> content;  // none: a restart
 };
 
 struct FormerText {
@@ -45,6 +52,7 @@ struct Rollout {
   int64_t total = 0;
   int64_t reached = 0;
   std::vector<std::string> not_started;
+  std::vector<std::string> together;  // of one of several: their names; otherwise empty
   std::vector<FormerText> history;
   std::string json;  // as it came
 };
@@ -52,5 +60,7 @@ struct Rollout {
 ScaleAnswer ScaleFromJson(const nlohmann::json& json);
 Rollout RolloutFromJson(const nlohmann::json& json);
 std::string ToText(const RolloutRequest& request);
+// `request` says how they go, together.
+std::string ToText(const std::vector<RolledUnit>& units, const RolloutRequest& request);
 
 }  // namespace fleet::client

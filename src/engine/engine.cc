@@ -42,7 +42,7 @@ Engine::Engine(store::Store* store, Executor* executor, const registry::Keys& ke
       reconciler_(options_.settings),
       events_(keys, options_.events_max),
       leadership_(store, executor, keys, options_.machine_id, options_.random_id,
-                  [this](bool leads) { OnLeadershipChange(leads); }),
+                  options_.settings.features, [this](bool leads) { OnLeadershipChange(leads); }),
       alive_(std::make_shared<bool>(true)) {}
 
 Engine::~Engine() {
@@ -53,7 +53,9 @@ Engine::~Engine() {
 
 void Engine::OnViewChange(const ViewChange& change) {
   view_ = change.view;
+  RenameCluster(change.other_history);
   reconciler_.Apply(change);
+  NoteMachineEvents(change);
   leadership_.OnView(change.view, change.other_history);
   if (may_decide_) ScheduleTurn(kGather);
 }
@@ -103,14 +105,37 @@ void Engine::ReadEventKeys(std::string from_key, std::vector<std::string> keys) 
 // name, however far it has got.
 void Engine::NameCluster() {
   if (view_->cluster_id) return;
-  store::Txn txn;
-  txn.compares = {{store::Compare::Target::kModRevision, keys_.Leader(), leadership_.revision()},
-                  {store::Compare::Target::kCreateRevision, keys_.Cluster("id"), 0}};
+  PutClusterId({{store::Compare::Target::kModRevision, keys_.Leader(), leadership_.revision()},
+                {store::Compare::Target::kCreateRevision, keys_.Cluster("id"), 0}});
+}
+
+// A restored registry is another one with the name it had. Any engine that has seen it names it
+// anew, whether it leads or not: a machine that comes back when the registry has passed all
+// revisions which that machine knew could not see it otherwise.
+void Engine::RenameCluster(bool other_history) {
+  is_to_be_renamed_ = is_to_be_renamed_ || other_history;
+  if (!view_->cluster_id) return;
+  const std::string& id = view_->cluster_id->value.id;
+  // Any that it had before, in whichever history: a backup may be restored twice.
+  if (!is_to_be_renamed_ || !former_ids_.contains(id)) {
+    is_to_be_renamed_ = false;
+    former_ids_.insert(id);
+  } else if (!is_naming_) {
+    PutClusterId({{store::Compare::Target::kModRevision, keys_.Cluster("id"),
+                   view_->cluster_id->mod_revision}});
+  }
+}
+
+void Engine::PutClusterId(std::vector<store::Compare> compares) {
+  is_naming_ = true;
+  store::Txn txn{.compares = std::move(compares)};
   txn.ops.emplace_back(store::Put{keys_.Cluster("id"),
                                   registry::Encode(ClusterIdRecord{.id = options_.random_id()})});
-  store_->Commit(std::move(txn), [](const absl::StatusOr<store::TxnResult>& result) {
+  store_->Commit(std::move(txn), [this, alive = std::weak_ptr(alive_)](
+                                     const absl::StatusOr<store::TxnResult>& result) {
+    if (!alive.expired()) is_naming_ = false;
     if (!result.ok()) {
-      log::Warning("the cluster has no id yet, the next leader tries again: {}",
+      log::Warning("the cluster has not been named, which is tried again: {}",
                    result.status().ToString());
     }
   });
@@ -162,11 +187,12 @@ void Engine::ScheduleTurn(absl::Duration delay) {
 
 void Engine::Turn() {
   if (!may_decide_ || !is_followed_) return;
+  TellMachineEvents();
   const absl::Time begun = executor_->Now();
-  Decisions decisions = reconciler_.Decide(begun);
+  Decisions decisions = reconciler_.Decide(begun, executor_->WallNow());
   if (options_.metrics != nullptr) {
     options_.metrics->OnPass(executor_->Now() - begun, reconciler_.units_in_flight(),
-                             reconciler_.units_waiting());
+                             reconciler_.units_waiting(), reconciler_.units_stuck());
   }
   if (std::exchange(sweeping_, false)) ReportFindings(decisions);
   for (Decisions& group :
@@ -181,7 +207,8 @@ void Engine::Turn() {
 void Engine::ReportFindings(const Decisions& decisions) {
   for (const reconcile::Decision& decision : decisions) {
     const EventEntry& event = decision.events[0];
-    if (event.kind == "refused") continue;
+    // Nobody tells that the wall clock was set, which deadlines go by.
+    if (event.kind == "refused" || event.kind == "drain-expired") continue;
     log::Error(
         "the sweep found something that no event had caused, of {} decisions the first: "
         "{} of {}: {}",

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "reconcile/content_collector.h"
 #include "reconcile/engine_reconciler.h"
 #include "reconcile/engine_settings.h"
+#include "reconcile/machine_events.h"
 #include "registry/keys.h"
 #include "store/store.h"
 
@@ -64,6 +66,8 @@ class Engine {
   void OnLeadershipChange(bool leads);
   void ReadEventKeys(std::string from_key, std::vector<std::string> keys);
   void NameCluster();
+  void RenameCluster(bool other_history);
+  void PutClusterId(std::vector<store::Compare> compares);
   void ScheduleTurn(absl::Duration delay);
   void Turn();
   void Sweep();
@@ -74,6 +78,11 @@ class Engine {
   void OnCommitted(Decisions decisions, const absl::StatusOr<store::TxnResult>& result);
   void Count(const Decisions& decisions, const absl::StatusOr<store::TxnResult>& result);
 
+  // engine_machine_events.cc: what happens to machines
+  void NoteMachineEvents(const ViewChange& change);
+  void TellMachineEvents();
+  void PutMachineEvents(store::Txn txn, std::vector<EventEntry> entries);
+
   store::Store* const store_;
   Executor* const executor_;
   const registry::Keys keys_;
@@ -83,12 +92,18 @@ class Engine {
   ClusterViewPtr view_;
   reconcile::ContentCollector contents_;
   Leadership leadership_;
-  bool may_decide_ = false;   // leads, and nothing of unknown fate is under way
-  bool is_followed_ = false;  // the view is being kept up to date
-  bool sweeping_ = false;     // the next turn is a sweep's
+  bool may_decide_ = false;           // leads, and nothing of unknown fate is under way
+  bool is_followed_ = false;          // the view is being kept up to date
+  std::set<std::string> former_ids_;  // of the cluster, in all histories that were seen
+  bool is_to_be_renamed_ = false;     // the registry was restored since
+  bool is_naming_ = false;            // an id is on its way
+  bool sweeping_ = false;             // the next turn is a sweep's
   Executor::TimerId turn_ = 0;
   absl::Time turn_at_;
   Executor::TimerId sweep_ = 0;
+  reconcile::MachineEvents machine_events_;
+  std::vector<EventEntry> untold_;             // the oldest first
+  absl::Time tell_at_ = absl::InfinitePast();  // not before
   std::shared_ptr<bool> alive_;
 };
 

@@ -39,6 +39,12 @@ EngineMetrics::EngineMetrics(metrics::Registry& registry)
                                   "Units that the engine looks at again when something changes.",
                                   {}})
                          .With({})),
+      units_stuck_(registry
+                       .Gauges({"fleet_engine_units_stuck_in_drain",
+                                "Units on machines that are drained for which no other machine is "
+                                "eligible.",
+                                {}})
+                       .With({})),
       decisions_(registry.Counters(
           {"fleet_engine_decisions_total",
            "Decisions by what became of them: committed, conflict (decided again on newer facts), "
@@ -61,10 +67,12 @@ EngineMetrics::EngineMetrics(metrics::Registry& registry)
   }
 }
 
-void EngineMetrics::OnPass(absl::Duration took, size_t units_in_flight, size_t units_waiting) {
+void EngineMetrics::OnPass(absl::Duration took, size_t units_in_flight, size_t units_waiting,
+                           size_t units_stuck) {
   passes_.Observe(absl::ToDoubleSeconds(took));
   units_in_flight_.Set(static_cast<double>(units_in_flight));
   units_waiting_.Set(static_cast<double>(units_waiting));
+  units_stuck_.Set(static_cast<double>(units_stuck));
 }
 
 void EngineMetrics::OnAnswered(const std::vector<reconcile::Decision>& decisions,
@@ -74,6 +82,10 @@ void EngineMetrics::OnAnswered(const std::vector<reconcile::Decision>& decisions
   for (const reconcile::Decision& decision : decisions) {
     for (const EventEntry& event : decision.events) Count(event, HasTarget(decision, event.unit));
   }
+}
+
+void EngineMetrics::OnRecorded(const std::vector<EventEntry>& events) {
+  for (const EventEntry& event : events) events_.With({event.kind}).Add();
 }
 
 void EngineMetrics::Count(const EventEntry& event, bool has_target) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/features.h"
 #include "registry/codec.h"
 #include "registry/mirror.h"
 #include "registry/testing/fake_store.h"
@@ -11,16 +12,19 @@
 namespace fleet::engine {
 namespace {
 
+using reconcile::EngineSettings;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 const registry::Keys kKeys("/fleet/");
 
 // One engine with its mirror, as fleetd wires them.
 struct Node {
-  Node(registry::testing::FakeStore* store, Executor* executor, const std::string& machine)
+  Node(registry::testing::FakeStore* store, Executor* executor, const std::string& machine,
+       EngineSettings settings)
       : engine(store, executor, kKeys,
-               {.machine_id = machine, .settings = {.ttl = absl::Seconds(10)}, .events_max = 5}),
+               {.machine_id = machine, .settings = std::move(settings), .events_max = 5}),
         mirror(store, executor, kKeys,
                [this](const ViewChange& change) { engine.OnViewChange(change); }) {
     mirror.SetHealthListener(
@@ -33,8 +37,8 @@ struct Node {
 
 class EngineTest : public ::testing::Test {
  protected:
-  std::unique_ptr<Node> Lead(const std::string& machine) {
-    auto node = std::make_unique<Node>(&store_, &executor_, machine);
+  std::unique_ptr<Node> Lead(const std::string& machine, const EngineSettings& settings = {}) {
+    auto node = std::make_unique<Node>(&store_, &executor_, machine, settings);
     executor_.RunUntilIdle();
     node->engine.OnLease(Grant());
     executor_.Advance(absl::Milliseconds(10));
@@ -47,6 +51,9 @@ class EngineTest : public ::testing::Test {
   }
   void PutMachine(const std::string& id) {
     store_.Set(kKeys.Machine(id), registry::Encode(MachineRecord{}));
+  }
+  void EnableFeature(const std::string& feature) {
+    store_.Set(kKeys.Cluster("features"), registry::Encode(FeaturesRecord{.enabled = {feature}}));
   }
   void PutUnit(const std::string& name) {
     const UnitFile file = *UnitFile::Parse("[Service]\nExecStart=/bin/true\n");
@@ -62,6 +69,17 @@ class EngineTest : public ::testing::Test {
       if (key.starts_with("/fleet/" + prefix)) keys.push_back(key.substr(7));
     }
     return keys;
+  }
+  // "machine-joined m1", of all events that are in the log.
+  std::vector<std::string> Told() {
+    std::vector<std::string> told;
+    for (const std::string& key : KeysBelow("events/")) {
+      const auto record = registry::DecodeEvent(store_.contents().at("/fleet/" + key).value);
+      for (const EventEntry& event : record->entries) {
+        told.push_back(event.kind + " " + (event.unit.empty() ? event.machine : event.unit));
+      }
+    }
+    return told;
   }
   void Settle() { executor_.Advance(absl::Seconds(1)); }
 
@@ -110,6 +128,66 @@ TEST_F(EngineTest, OnlyOneLeadsAndTheStandbyTakesOver) {
   PutUnit("a.service");
   Settle();
   EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+}
+
+// What is enabled may be in records that it would take for something else.
+TEST_F(EngineTest, OneThatLacksAFeatureThatIsEnabledLeavesTheLeadToOthers) {
+  EnableFeature("teleportation");
+  PutMachine("m1");
+  const auto older = Lead("m1");
+  executor_.Advance(absl::Seconds(9));
+  EXPECT_FALSE(older->engine.leads());
+  EngineSettings newer;
+  newer.features.emplace_back("teleportation");
+  const auto other = Lead("m2", newer);
+  EXPECT_TRUE(other->engine.leads());
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_FALSE(older->engine.leads());
+  other->engine.Resign([] {});
+  executor_.Advance(absl::Seconds(9));
+  EXPECT_FALSE(older->engine.leads());
+}
+
+TEST_F(EngineTest, OneThatLacksAFeatureGivesUpTheLeadThatItHadBeforeACrash) {
+  store_.Set(kKeys.Leader(), registry::Encode(LeaderRecord{.machine = "m1", .epoch = "old"}));
+  EnableFeature("teleportation");
+  EngineSettings newer;
+  newer.features.emplace_back("teleportation");
+  const auto other = Lead("m2", newer);
+  EXPECT_FALSE(other->engine.leads());
+  const auto older = Lead("m1");
+  Settle();
+  EXPECT_TRUE(other->engine.leads());
+}
+
+// Otherwise nothing would move off a lost machine.
+TEST_F(EngineTest, OneThatLacksAFeatureLeadsIfNobodyElseDoes) {
+  EnableFeature("teleportation");
+  PutMachine("m1");
+  const auto older = Lead("m1");
+  PutUnit("a.service");
+  executor_.Advance(absl::Seconds(11));
+  EXPECT_TRUE(older->engine.leads());
+  EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+}
+
+TEST_F(EngineTest, WritesWhichFeaturesAllMachinesKnowOnceItHasLedForATtl) {
+  store_.Set(kKeys.Machine("m1"), registry::Encode(MachineRecord{.features = KnownFeatures()}));
+  store_.Set(kKeys.Cluster("id"), registry::Encode(ClusterIdRecord{.id = "id"}));
+  const auto node = Lead("m1");
+  EXPECT_THAT(KeysBelow("cluster/features"), IsEmpty());
+  executor_.Advance(absl::Seconds(10));
+  const auto& stored = store_.contents().at(kKeys.Cluster("features")).value;
+  EXPECT_EQ(registry::DecodeFeatures(stored)->enabled, KnownFeatures());
+  const int64_t revision = store_.revision();
+  executor_.Advance(absl::Minutes(10));
+  EXPECT_EQ(store_.revision(), revision);
+}
+
+TEST_F(EngineTest, WritesThemAtOnceInANewCluster) {
+  store_.Set(kKeys.Machine("m1"), registry::Encode(MachineRecord{.features = KnownFeatures()}));
+  const auto node = Lead("m1");
+  EXPECT_THAT(KeysBelow("cluster/features"), SizeIs(1));
 }
 
 TEST_F(EngineTest, ACleanStopHandsTheLeadOverAtOnce) {
@@ -212,7 +290,7 @@ TEST_F(EngineTest, VoidingAWriteDoesNotEndTheReign) {
 }
 
 TEST_F(EngineTest, AnEngineThatResignsWhileItTakesTheLeadLeavesNoRecord) {
-  auto node = std::make_unique<Node>(&store_, &executor_, "m1");
+  auto node = std::make_unique<Node>(&store_, &executor_, "m1", EngineSettings{});
   executor_.RunUntilIdle();
   const auto lease = Grant();
   node->engine.OnLease(lease);  // the campaign is on its way
@@ -264,6 +342,30 @@ TEST_F(EngineTest, TheFirstLeaderGivesTheClusterAnIdThatStays) {
   EXPECT_EQ(store_.contents().at(kKeys.Cluster("id")).value, id);
 }
 
+TEST_F(EngineTest, ARestoredRegistryIsNamedAnew) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  PutUnit("a.service");
+  Settle();
+  const std::string id = store_.contents().at(kKeys.Cluster("id")).value;
+  const int64_t backup = store_.revision();
+  PutUnit("b.service");
+  Settle();
+  store_.RestoreTo(backup);
+  Settle();
+  const std::string other = store_.contents().at(kKeys.Cluster("id")).value;
+  EXPECT_NE(other, id);
+  store_.BreakWatches(absl::UnavailableError("connection lost"));
+  PutUnit("c.service");
+  Settle();
+  EXPECT_EQ(store_.contents().at(kKeys.Cluster("id")).value, other);
+  // The same backup once more, which has the first id.
+  store_.RestoreTo(backup);
+  Settle();
+  EXPECT_NE(store_.contents().at(kKeys.Cluster("id")).value, id);
+  EXPECT_NE(store_.contents().at(kKeys.Cluster("id")).value, other);
+}
+
 // What is assigned in the restored registry is what was then: machines run other units by now.
 TEST_F(EngineTest, InARestoredRegistryNothingIsDecidedForOneTtl) {
   PutMachine("m1");
@@ -313,6 +415,106 @@ TEST_F(EngineTest, AGapInTheWatchIsNoOtherHistory) {
   store_.Compact(store_.revision());
   executor_.Advance(absl::Seconds(3));
   EXPECT_THAT(KeysBelow("assignments/"), ElementsAre("assignments/m1/a.service"));
+}
+
+TEST_F(EngineTest, TheLogSaysWhatHappensToMachinesAndThenRests) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  Settle();
+  EXPECT_THAT(Told(), IsEmpty());  // it was there before
+  PutMachine("m2");
+  Settle();
+  store_.Set(kKeys.Settings("m2"), registry::Encode(MachineSettings{.cordoned = true}));
+  Settle();
+  EXPECT_THAT(Told(), ElementsAre("machine-joined m2", "cordoned m2"));
+  const int64_t revision = store_.revision();
+  executor_.Advance(absl::Hours(2));
+  EXPECT_EQ(store_.revision(), revision);
+}
+
+TEST_F(EngineTest, ManyMachinesThatComeAtOnceAreToldTogether) {
+  const auto node = Lead("m1");
+  Settle();
+  const int before = store_.commits();
+  for (int i = 0; i < 300; ++i) {
+    PutMachine("n" + std::to_string(i));
+    executor_.Advance(absl::Milliseconds(5));
+  }
+  Settle();
+  EXPECT_LE(store_.commits() - before, 4);
+  EXPECT_THAT(Told(), SizeIs(300));
+}
+
+TEST_F(EngineTest, AMachineThatTakesTheLeaderWithItIsToldByTheNextOne) {
+  PutMachine("m1");
+  PutMachine("m2");
+  const auto first = Lead("m1");
+  const auto first_lease = lease_;
+  const auto second = Lead("m2");
+  const auto third = Lead("m3");
+  Settle();
+  store_.Erase(kKeys.Machine("m1"));
+  first->engine.OnLeaseLost();  // it hears of nothing any more
+  executor_.Advance(absl::Milliseconds(500));
+  EXPECT_THAT(Told(), IsEmpty());
+  store_.EndLease(first_lease);
+  Settle();
+  ASSERT_NE(second->engine.leads(), third->engine.leads());
+  EXPECT_THAT(Told(), ElementsAre("machine-lost m1"));
+  // Who has not told it leaves it at that.
+  (second->engine.leads() ? second : third)->engine.Resign([] {});
+  Settle();
+  EXPECT_TRUE(second->engine.leads() || third->engine.leads());
+  EXPECT_THAT(Told(), ElementsAre("machine-lost m1"));
+}
+
+TEST_F(EngineTest, WhatHasHappenedToAMachineIsRecordedOnceWhateverBecomesOfTheFirstTry) {
+  const auto node = Lead("m1");
+  Settle();
+  store_.FailNext(absl::DeadlineExceededError("no answer"), /*takes_effect=*/true);
+  PutMachine("m2");
+  executor_.Advance(absl::Seconds(3));
+  store_.FailNext(absl::DeadlineExceededError("no answer"), /*takes_effect=*/false);
+  PutMachine("m3");
+  executor_.Advance(absl::Seconds(3));
+  store_.FailNext(absl::ResourceExhaustedError("database is full"));
+  PutMachine("m4");
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_THAT(Told(), ElementsAre("machine-joined m2", "machine-joined m3", "machine-joined m4"));
+  for (const std::string& key : KeysBelow("events/")) {
+    const store::KeyValue& kv = store_.contents().at("/fleet/" + key);
+    EXPECT_EQ(kv.mod_revision, kv.create_revision) << key;  // written once
+  }
+  const int commits = store_.commits();
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_EQ(store_.commits(), commits);
+}
+
+TEST_F(EngineTest, WhatHasHappenedToAMachineIsRecordedThoughWhatIsUnderWayWasVoided) {
+  PutMachine("m1");
+  const auto node = Lead("m1");
+  Settle();
+  const int64_t fence = store_.contents().at(kKeys.Leader()).mod_revision;
+  store_.FailNext(absl::UnavailableError("not reached"));
+  PutMachine("m2");
+  executor_.Advance(absl::Milliseconds(10));
+  store_.FailNext(absl::DeadlineExceededError("no answer"));
+  PutUnit("a.service");
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_GT(store_.contents().at(kKeys.Leader()).mod_revision, fence);
+  EXPECT_THAT(Told(), ElementsAre("machine-joined m2", "placed a.service"));
+}
+
+TEST_F(EngineTest, ADeposedLeaderTellsNothing) {
+  const auto deposed = Lead("m1");
+  Settle();
+  // Before its record arrives another engine has taken the lead; it does not know yet.
+  store_.BeforeCommit([&] {
+    store_.Set(kKeys.Leader(), registry::Encode(LeaderRecord{.machine = "m2", .epoch = "x"}));
+  });
+  PutMachine("m3");
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_THAT(Told(), IsEmpty());
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ class EventLog {
   // A new epoch begins; `present` are the keys of the records that are there, in order.
   void Begin(const std::string& epoch, std::vector<std::string> present);
 
-  // Adds the record to a transaction, and removes at most kDropsPerTxn old ones.
-  void AddTo(store::Txn& txn, absl::Time now, std::vector<EventEntry> entries);
+  // Adds the record to a transaction, and removes at most kDropsPerTxn old ones. Returns its key.
+  std::string AddTo(store::Txn& txn, absl::Time now, std::vector<EventEntry> entries);
   static constexpr size_t kDropsPerTxn = 3;
   static constexpr size_t kOpsPerTxn = kDropsPerTxn + 1;
 

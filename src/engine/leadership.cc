@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "fmt/core.h"
+#include "model/features.h"
 #include "registry/codec.h"
 
 namespace fleet::engine {
@@ -11,17 +12,23 @@ namespace fleet::engine {
 namespace {
 
 constexpr absl::Duration kRetryDelay = absl::Milliseconds(200);
+// An engine that lacks a feature which is enabled would take some records for something else than
+// they are. It leads only if nobody else has wanted to for so long: lost machines' units wait
+// meanwhile.
+constexpr absl::Duration kStandBack = absl::Seconds(10);
 
 }  // namespace
 
 Leadership::Leadership(store::Store* store, Executor* executor, registry::Keys keys,
                        std::string machine_id, std::function<std::string()> random_id,
+                       std::vector<std::string> features,
                        absl::AnyInvocable<void(bool leads)> on_change)
     : store_(store),
       executor_(executor),
       keys_(std::move(keys)),
       machine_id_(std::move(machine_id)),
       random_id_(std::move(random_id)),
+      features_(std::move(features)),
       on_change_(std::move(on_change)),
       alive_(std::make_shared<bool>(true)) {}
 
@@ -57,7 +64,11 @@ void Leadership::Campaign() {
   if (busy_ || resigned_ || lease_ == 0 || revision_ != 0 || view_ == nullptr) return;
   // A record of this machine is from before a restart of fleetd; nobody else's is touched.
   const int64_t unreadable = UnreadableRevision();
-  if (unreadable == 0 && view_->leader && view_->leader->value.machine != machine_id_) return;
+  if (unreadable == 0 && view_->leader && view_->leader->value.machine != machine_id_) {
+    vacant_since_ = absl::InfiniteFuture();
+    return;
+  }
+  if (StandsBack()) return;
   // Epochs sort by the time they began, so that events do too.
   epoch_ = fmt::format("{:016x}-{}", view_->revision, random_id_().substr(0, 8));
   if (unreadable != 0) {
@@ -65,6 +76,38 @@ void Leadership::Campaign() {
   } else {
     Put(view_->leader ? view_->leader->mod_revision : 0);
   }
+}
+
+bool Leadership::StandsBack() {
+  if (!view_->features) return false;
+  const std::string lacking = UnknownFeature(view_->features->value.enabled, features_);
+  if (lacking.empty()) return false;
+  const absl::Time now = executor_->Now();
+  if (vacant_since_ == absl::InfiniteFuture()) {
+    vacant_since_ = now;
+    log::Warning(
+        "this engine does not know the feature {}, which is enabled: it leads only if no other one "
+        "does within {}",
+        lacking, absl::FormatDuration(kStandBack));
+    executor_->PostAfter(kStandBack, [this, alive = std::weak_ptr(alive_)] {
+      if (!alive.expired()) Evaluate();
+    });
+  }
+  const bool stands_back = now < vacant_since_ + kStandBack;
+  // From before a crash: nobody else could lead as long as it is there.
+  if (stands_back && view_->leader && view_->leader->value.machine == machine_id_) {
+    busy_ = true;
+    DeleteRecord(view_->leader->mod_revision, [this, alive = std::weak_ptr(alive_)] {
+      if (alive.expired()) return;
+      executor_->PostAfter(kRetryDelay, [this, alive] {
+        if (alive.expired()) return;
+        busy_ = false;
+        if (resigned_) return FinishResigning();
+        Evaluate();
+      });
+    });
+  }
+  return stands_back;
 }
 
 // Of a record that cannot be read: nobody leads by it, and it may hang on no lease, so it is
@@ -126,6 +169,7 @@ void Leadership::CheckReached() {
 void Leadership::StepDown(const char* why) {
   on_voided_ = nullptr;
   revision_ = 0;
+  vacant_since_ = absl::InfiniteFuture();
   if (!std::exchange(leads_, false)) return;
   log::Info("this engine no longer leads: {}", why);
   on_change_(false);
@@ -154,6 +198,10 @@ void Leadership::FinishResigning() {
     done();
     return;
   }
+  DeleteRecord(revision, std::move(done));
+}
+
+void Leadership::DeleteRecord(int64_t revision, absl::AnyInvocable<void()> done) {
   store::Txn txn;
   txn.compares.push_back({store::Compare::Target::kModRevision, keys_.Leader(), revision});
   txn.ops.emplace_back(store::Delete{{keys_.Leader(), ""}});

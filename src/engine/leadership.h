@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "base/executor.h"
@@ -20,10 +21,11 @@ namespace fleet::engine {
 
 class Leadership {
  public:
+  // `features`: those that this engine knows.
   // `on_change(true)`: this engine leads, and the view has reached the revision at which it began;
   // `on_change(false)`: no longer.
   Leadership(store::Store* store, Executor* executor, registry::Keys keys, std::string machine_id,
-             std::function<std::string()> random_id,
+             std::function<std::string()> random_id, std::vector<std::string> features,
              absl::AnyInvocable<void(bool leads)> on_change);
 
   void OnLease(store::LeaseId lease);
@@ -44,10 +46,12 @@ class Leadership {
 
  private:
   void Campaign();
+  bool StandsBack();
   void Put(int64_t expected_revision);
   void Evaluate();
   void CheckReached();
   void FinishResigning();
+  void DeleteRecord(int64_t revision, absl::AnyInvocable<void()> done);
   int64_t UnreadableRevision() const;
   void StepDown(const char* why);
 
@@ -56,6 +60,7 @@ class Leadership {
   const registry::Keys keys_;
   const std::string machine_id_;
   const std::function<std::string()> random_id_;
+  const std::vector<std::string> features_;
   absl::AnyInvocable<void(bool)> on_change_;
   absl::AnyInvocable<void()> on_voided_;
   // What is committed under this one is void once on_voided_ is called.
@@ -68,6 +73,8 @@ class Leadership {
   bool leads_ = false;
   bool busy_ = false;
   bool resigned_ = false;
+  // Since when nobody leads and this engine, which lacks a feature, lets others go first.
+  absl::Time vacant_since_ = absl::InfiniteFuture();
   std::shared_ptr<bool> alive_;
 };
 

@@ -28,6 +28,8 @@ store::Compare ToCompare(const registry::Keys& keys, const Guard& guard) {
       return {Target::kModRevision, keys.Machine(guard.machine), guard.revision};
     case Guard::Kind::kAssignment:
       return {Target::kModRevision, keys.Assignment(guard.machine, guard.unit), guard.revision};
+    case Guard::Kind::kState:
+      return {Target::kModRevision, keys.State(guard.machine, guard.unit), guard.revision};
     case Guard::Kind::kRollout:
       return {Target::kModRevision, keys.Rollout(guard.unit), guard.revision};
     case Guard::Kind::kCluster:

@@ -30,6 +30,12 @@ std::string Indented(const std::string& text) {
   return out;
 }
 
+void PrintDelay(Session& session, const Delay& delay) {
+  session.err() << "Notice: unit " << delay.name << " is waited for";
+  if (!delay.machine_id.empty()) session.err() << " on " << session.LabelOf(delay.machine_id);
+  session.err() << ": " << delay.reason << std::endl;
+}
+
 void PrintOutcome(Session& session, const Action& action, const Outcome& outcome,
                   Verdict& verdict) {
   using Kind = Outcome::Kind;
@@ -151,6 +157,7 @@ absl::Status Await(Session& session, const Action& action, const Sent& sent, Ver
             PrintOutcome(session, action, outcome, verdict);
             if (outcome.kind == Outcome::Kind::kWaiting) remedies.Print(outcome.name);
           },
+      .delay = [&](const Delay& delay) { PrintDelay(session, delay); },
       .notice = [&](std::string_view text) { session.err() << "Notice: " << text << "\n"; }};
   return Wait(session.api(), sent.made, action.goal == Goal::kDestroyed, sent.revision, deadline,
               waiter, callbacks);

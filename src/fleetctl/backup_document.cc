@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "client/text.h"
 #include "model/records.h"
+#include "model/requirements.h"
 #include "model/unit_file.h"
 #include "model/unit_name.h"
 #include "nlohmann/json.hpp"
@@ -41,6 +42,20 @@ class Members {
     if (member == nullptr) return 0;
     RETURN_IF_ERROR(Check(member->is_number_integer(), name, "a whole number"));
     return member->get<int64_t>();
+  }
+
+  absl::StatusOr<std::optional<int64_t>> OptionalNumber(const std::string& name) {
+    const json* member = Find(name);
+    if (member == nullptr) return std::nullopt;
+    RETURN_IF_ERROR(Check(member->is_number_integer(), name, "a whole number"));
+    return member->get<int64_t>();
+  }
+
+  absl::StatusOr<bool> Flag(const std::string& name) {
+    const json* member = Find(name);
+    if (member == nullptr) return false;
+    RETURN_IF_ERROR(Check(member->is_boolean(), name, "true or false"));
+    return member->get<bool>();
   }
 
   // Empty if it is not there and not required.
@@ -105,6 +120,9 @@ absl::Status CheckUnit(const BackupUnit& unit, std::string_view where) {
                       unit.desired_state, "\""));
   if (name->is_template() && *desired != DesiredState::kInactive)
     return refuse(Cat("a template cannot be ", unit.desired_state));
+  if (unit.replicas &&
+      (!name->is_template() || *unit.replicas < 0 || *unit.replicas > kMaxReplicas))
+    return refuse(Cat("\"replicas\" is of a template, and a number from 0 to ", kMaxReplicas));
   const auto file = UnitFile::Parse(unit.content);
   if (!file.ok()) return refuse(MessageOf(file.status()));
   return absl::OkStatus();
@@ -120,6 +138,8 @@ absl::StatusOr<BackupUnit> UnitFrom(const json& element, std::string_view origin
   ASSIGN_OR_RETURN(unit.name, members.Text("name", true));
   ASSIGN_OR_RETURN(unit.desired_state, members.Text("desiredState", true));
   ASSIGN_OR_RETURN(unit.content, members.Text("content", true));
+  ASSIGN_OR_RETURN(unit.replicas, members.OptionalNumber("replicas"));
+  ASSIGN_OR_RETURN(unit.made_by_replicas, members.Flag("madeByReplicas"));
   RETURN_IF_ERROR(members.NoOthers());
   RETURN_IF_ERROR(CheckUnit(unit, where));
   return unit;
@@ -134,6 +154,8 @@ absl::StatusOr<BackupMachine> MachineFrom(const json& element, std::string_view 
   ASSIGN_OR_RETURN(machine.id, members.Text("id", true));
   ASSIGN_OR_RETURN(machine.metadata, members.TextMap("metadata"));
   ASSIGN_OR_RETURN(const auto removed, members.Texts("removedMetadata"));
+  ASSIGN_OR_RETURN(machine.cordoned, members.Flag("cordoned"));
+  ASSIGN_OR_RETURN(machine.drained, members.Flag("drained"));
   RETURN_IF_ERROR(members.NoOthers());
   for (const std::string& key : removed) {
     if (machine.metadata.contains(key))
@@ -141,6 +163,29 @@ absl::StatusOr<BackupMachine> MachineFrom(const json& element, std::string_view 
     machine.removed_metadata.insert(key);
   }
   return machine;
+}
+
+absl::StatusOr<BackupHistory> HistoryFrom(const json& element, std::string_view origin,
+                                          size_t number) {
+  const std::string where = Cat(origin, ": rollout number ", number);
+  if (!element.is_object()) return absl::InvalidArgumentError(Cat(where, " has to be an object"));
+  Members members(element, where);
+  BackupHistory history;
+  ASSIGN_OR_RETURN(history.name, members.Text("name", true));
+  ASSIGN_OR_RETURN(const json::array_t texts, members.Array("history", true));
+  RETURN_IF_ERROR(members.NoOthers());
+  for (const json& entry : texts) {
+    if (!entry.is_object())
+      return absl::InvalidArgumentError(Cat(where, ": each text has to be an object"));
+    Members its(entry, where);
+    BackupText text;
+    ASSIGN_OR_RETURN(text.content, its.Text("content", true));
+    ASSIGN_OR_RETURN(text.since, its.Text("since", false));
+    ASSIGN_OR_RETURN(text.how, its.Text("how", false));
+    RETURN_IF_ERROR(its.NoOthers());
+    history.texts.push_back(std::move(text));
+  }
+  return history;
 }
 
 absl::Status NotABackup(const std::string& text, std::string_view origin) {
@@ -168,7 +213,20 @@ absl::Status CheckFormat(const json& document, std::string_view origin) {
   return absl::OkStatus();
 }
 
+ordered_json ToJson(const BackupHistory& history) {
+  ordered_json texts = ordered_json::array();
+  for (const BackupText& text : history.texts) {
+    ordered_json element = {{"content", text.content}};
+    if (!text.since.empty()) element["since"] = text.since;
+    if (!text.how.empty()) element["how"] = text.how;
+    texts.push_back(std::move(element));
+  }
+  return texts;
+}
+
 }  // namespace
+
+std::string FormatHistory(const BackupHistory& history) { return ToJson(history).dump(); }
 
 absl::StatusOr<BackupDocument> ParseBackup(const std::string& text, std::string_view origin) {
   const json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -201,6 +259,16 @@ absl::StatusOr<BackupDocument> ParseBackup(const std::string& text, std::string_
       return absl::InvalidArgumentError(Cat(origin, ": machine ", machine.id, " is there twice"));
     document.machines.push_back(std::move(machine));
   }
+  seen.clear();
+  ASSIGN_OR_RETURN(const json::array_t rollouts, members.Array("rollouts", false));
+  for (const json& element : rollouts) {
+    ASSIGN_OR_RETURN(BackupHistory history,
+                     HistoryFrom(element, origin, document.rollouts.size() + 1));
+    if (!seen.insert(history.name).second)
+      return absl::InvalidArgumentError(
+          Cat(origin, ": the rollout of ", history.name, " is there twice"));
+    document.rollouts.push_back(std::move(history));
+  }
   RETURN_IF_ERROR(members.NoOthers());
   return document;
 }
@@ -208,14 +276,24 @@ absl::StatusOr<BackupDocument> ParseBackup(const std::string& text, std::string_
 std::string FormatBackup(const BackupDocument& document) {
   ordered_json units = ordered_json::array();
   for (const BackupUnit& unit : document.units) {
-    units.push_back(
-        {{"name", unit.name}, {"desiredState", unit.desired_state}, {"content", unit.content}});
+    ordered_json element = {
+        {"name", unit.name}, {"desiredState", unit.desired_state}, {"content", unit.content}};
+    if (unit.replicas) element["replicas"] = *unit.replicas;
+    if (unit.made_by_replicas) element["madeByReplicas"] = true;
+    units.push_back(std::move(element));
   }
   ordered_json machines = ordered_json::array();
   for (const BackupMachine& machine : document.machines) {
-    machines.push_back({{"id", machine.id},
-                        {"metadata", machine.metadata},
-                        {"removedMetadata", machine.removed_metadata}});
+    ordered_json element = {{"id", machine.id},
+                            {"metadata", machine.metadata},
+                            {"removedMetadata", machine.removed_metadata}};
+    if (machine.cordoned) element["cordoned"] = true;
+    if (machine.drained) element["drained"] = true;
+    machines.push_back(std::move(element));
+  }
+  ordered_json rollouts = ordered_json::array();
+  for (const BackupHistory& history : document.rollouts) {
+    rollouts.push_back({{"name", history.name}, {"history", ToJson(history)}});
   }
   ordered_json whole = {{"format", kFormat},
                         {"version", kVersion},
@@ -224,6 +302,7 @@ std::string FormatBackup(const BackupDocument& document) {
                         {"revision", document.revision},
                         {"units", std::move(units)},
                         {"machines", std::move(machines)}};
+  if (!document.rollouts.empty()) whole["rollouts"] = std::move(rollouts);
   if (!document.unreadable.empty()) whole["unreadable"] = document.unreadable;
   return whole.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

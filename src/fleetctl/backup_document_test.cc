@@ -25,8 +25,12 @@ TEST(BackupDocument, ReadsBackWhatItWrites) {
       .units = {{"a.service", "launched", "# \"größe\" \\\r\n[Service]\r\nExecStart=/x \\\n  y"},
                 {"empty.target", "inactive", ""},
                 {"mark.service", "loaded", "\xEF\xBB\xBF[Service]\n\tA=\x01\x7F\xF0\x9F\x9A\x80\n"},
-                {"web@.service", "inactive", "[Service]\n"}},
-      .machines = {{"m1", {{"zone", "a/b~c"}, {"ü", "\"x\" y"}}, {"disk"}}, {"m2", {}, {}}},
+                {"web@.service", "inactive", "[Service]\n", 3},
+                {"web@1.service", "launched", "[Service]\n", std::nullopt, true}},
+      .machines = {{"m1", {{"zone", "a/b~c"}, {"ü", "\"x\" y"}}, {"disk"}},
+                   {"m2", {}, {}, true, true}},
+      .rollouts = {{"web@.service",
+                    {{"[Service]\n", "2026-01-02T03:04:05+00:00", "update"}, {"", "", "submit"}}}},
       .unreadable = {"units/b.service"}};
   const auto read = ParseBackup(FormatBackup(document), "f.json");
   ASSERT_TRUE(read.ok()) << read.status();

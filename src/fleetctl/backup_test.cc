@@ -153,6 +153,24 @@ TEST_F(BackupCommandTest, RestoreKeepsWhatDiffersUnlessReplacing) {
   EXPECT_EQ(fleet_.units["a.service"]["content"], kText);
 }
 
+TEST_F(BackupCommandTest, ANumberOfReplicasThatWasSetSinceIsTakenBackWithReplace) {
+  const std::string path = Saved();
+  fleet_.Add("web@.service", "inactive", kText);
+  fleet_.units["web@.service"]["replicas"] = 2;
+  const Result kept = fleet_.Run({"restore", "--no-block", path});
+  EXPECT_THAT(kept.err, HasSubstr("Template web@.service in registry has 2 replicas, in " + path +
+                                  " no number of them. Add --replace to override.\n"));
+  EXPECT_THAT(fleet_.Run({"restore", "--no-block", "--replace", "--dry-run", path}).out,
+              HasSubstr("Template web@.service would be scaled to what its text says\n"));
+  EXPECT_THAT(fleet_.RolloutRequests(), IsEmpty());
+  const Result replaced = fleet_.Run({"restore", "--no-block", "--replace", path});
+  EXPECT_EQ(replaced.code, kDone) << replaced.err;
+  EXPECT_THAT(replaced.out, HasSubstr("Template web@.service scaled to what its text says\n"));
+  ASSERT_THAT(fleet_.RolloutRequests(), SizeIs(1));
+  EXPECT_EQ(fleet_.RolloutRequests()[0].first, "/units/web@.service/scale");
+  EXPECT_TRUE(fleet_.RolloutRequests()[0].second.is_null());
+}
+
 TEST_F(BackupCommandTest, ADryRunChangesNothing) {
   const std::string path = Saved();
   const Result result = fleet_.Run({"restore", "--dry-run", path});

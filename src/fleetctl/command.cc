@@ -8,7 +8,9 @@
 #include "fleetctl/driver.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/help.h"
+#include "fleetctl/output.h"
 #include "fleetctl/tunnel.h"
+#include "fleetctl/verbs.h"
 
 namespace fleet::fleetctl {
 namespace {
@@ -79,7 +81,8 @@ int FailedUsage(const Environment& environment, const absl::Status& status,
   return code;
 }
 
-absl::Status CheckCount(const Command& command, size_t count) {
+absl::Status CheckArguments(const Command& command, const std::vector<std::string>& arguments) {
+  const size_t count = arguments.size();
   if (std::cmp_less(count, command.min_arguments)) {
     return UsageError(Cat(command.name, " needs ", command.arguments));
   }
@@ -89,6 +92,10 @@ absl::Status CheckCount(const Command& command, size_t count) {
                           : Cat(command.name, " takes at most ", command.max_arguments,
                                 command.max_arguments == 1 ? " argument" : " arguments"));
   }
+  // As a variable of a script is that is not set: it would begin each machine's id.
+  const bool takes_machines = command.arguments.find("MACHINE") != std::string_view::npos;
+  if (takes_machines && std::find(arguments.begin(), arguments.end(), "") != arguments.end())
+    return UsageError(Cat(command.name, ": an empty word stands for no machine"));
   return absl::OkStatus();
 }
 
@@ -109,6 +116,7 @@ int RunCommand(const Command& command, const std::vector<std::string>& rest,
   if (!parsed.ok()) return FailedUsage(environment, parsed.status(), command.name);
   if (absl::Status status = ApplyEnvironment(parsed->flags, environment.variables); !status.ok())
     return FailedUsage(environment, status, command.name);
+  UnifyFormat(parsed->flags);
   if (parsed->flags.On("help")) {
     *environment.out << CommandHelp(command);
     return kDone;
@@ -119,7 +127,7 @@ int RunCommand(const Command& command, const std::vector<std::string>& rest,
   }
   for (const std::string_view name : parsed->ignored)
     *environment.err << "Notice: --" << name << " has no effect.\n";
-  if (absl::Status status = CheckCount(command, parsed->arguments.size()); !status.ok())
+  if (absl::Status status = CheckArguments(command, parsed->arguments); !status.ok())
     return FailedUsage(environment, status, command.name);
   auto options = OptionsFrom(parsed->flags, environment);
   if (!options.ok()) return FailedUsage(environment, options.status(), command.name);
@@ -167,39 +175,26 @@ std::vector<FlagSpec> GlobalFlags() {
 
 const std::vector<Command>& Commands() {
   static const auto* const kCommands = new std::vector<Command>{
-      AdoptCommand(),     BackupCommand(),       CatCommand(),           CompletionCommand(),
-      CordonCommand(),    DestroyCommand(),      DrainCommand(),         EventsCommand(),
-      ExplainCommand(),   FdForwardCommand(),    ForgetCommand(),        HelpCommand(),
-      JournalCommand(),   ListMachinesCommand(), ListUnitFilesCommand(), ListUnitsCommand(),
-      LoadCommand(),      LogsCommand(),         MetadataCommand(),      PlanCommand(),
-      RebalanceCommand(), ReleaseHoldCommand(),  RestartCommand(),       RestoreCommand(),
-      RolloutCommand(),   ScaleCommand(),        SshCommand(),           StartCommand(),
-      StatusCommand(),    StopCommand(),         SubmitCommand(),        TopCommand(),
-      UncordonCommand(),  UnloadCommand(),       UpdateCommand(),        VerifyCommand(),
-      VersionCommand(),
+      AdoptCommand(),     BackupCommand(),    CatCommand(),          CompletionCommand(),
+      CordonCommand(),    DestroyCommand(),   DrainCommand(),        EventsCommand(),
+      ExplainCommand(),   FdForwardCommand(), FeaturesCommand(),     ForgetCommand(),
+      HelpCommand(),      JournalCommand(),   ListMachinesCommand(), ListUnitFilesCommand(),
+      ListUnitsCommand(), LoadCommand(),      LogsCommand(),         MetadataCommand(),
+      PlanCommand(),      RebalanceCommand(), ReleaseHoldCommand(),  RestartCommand(),
+      RestoreCommand(),   RolloutCommand(),   ScaleCommand(),        SshCommand(),
+      StartCommand(),     StatusCommand(),    StopCommand(),         SubmitCommand(),
+      TopCommand(),       UncordonCommand(),  UnloadCommand(),       UpdateCommand(),
+      VerifyCommand(),    VersionCommand(),
   };
   return *kCommands;
 }
 
 absl::StatusOr<const Command*> FindCommand(std::string_view word) {
-  std::vector<const Command*> matches;
   std::vector<std::string_view> names;
-  for (const Command& command : Commands()) {
-    names.push_back(command.name);
-    if (command.name == word) return &command;
-    if (command.name.starts_with(word)) matches.push_back(&command);
-  }
-  if (matches.size() == 1) return matches[0];
-  if (matches.size() > 1) {
-    std::vector<std::string_view> candidates;
-    candidates.reserve(matches.size());
-    for (const Command* match : matches) candidates.push_back(match->name);
-    return UsageError(Cat("\"", word, "\" may be ", Join(candidates, ", ")));
-  }
-  std::string message = Cat("unknown command \"", word, "\"");
-  if (const std::string_view nearest = Nearest(word, names); !nearest.empty())
-    Append(message, ", did you mean \"", nearest, "\"?");
-  return UsageError(message);
+  for (const Command& command : Commands()) names.push_back(command.name);
+  ASSIGN_OR_RETURN(const std::string_view found, FindName(word, names, "command"));
+  return &*std::find_if(Commands().begin(), Commands().end(),
+                        [&](const Command& command) { return command.name == found; });
 }
 
 int Run(const std::vector<std::string>& arguments, const Environment& environment) {

@@ -34,6 +34,7 @@ Command DrainCommand();
 Command EventsCommand();
 Command ExplainCommand();
 Command FdForwardCommand();
+Command FeaturesCommand();
 Command ForgetCommand();
 Command HelpCommand();
 Command JournalCommand();

@@ -86,6 +86,31 @@ TEST(Fleetctl, ListsMachines) {
   EXPECT_EQ(fleet.Run({"list-machines", "-o", "name"}).out, "8be9f57e6f3f4a07a4a4a5c2a4b6a7f1\n");
 }
 
+TEST(Fleetctl, ListsMachinesThatAreAwayWhereThatIsAskedFor) {
+  FakeFleet fleet;
+  fleet.machines.push_back({{"id", "m2"}, {"state", "absent"}});
+  EXPECT_THAT(fleet.Run({"list-machines"}).out, Not(HasSubstr("m2")));
+  EXPECT_EQ(fleet.Run({"list-machines", "--absent", "--state=absent", "-o", "name"}).out, "m2\n");
+  const Result refused = fleet.Run({"list-machines", "--absent", "--watch"});
+  EXPECT_NE(refused.code, 0);
+  EXPECT_THAT(refused.err, HasSubstr("without --watch"));
+}
+
+TEST(Fleetctl, ListsWhichMachinesHaveASlotToReboot) {
+  FakeFleet fleet;
+  for (const char* const id : {"m2", "m3"}) {
+    nlohmann::json machine = {{"id", id}, {"state", "ready"}, {"lockGroup", "web"}};
+    machine["lockGranted"] = id == std::string("m2");
+    fleet.machines.push_back(std::move(machine));
+  }
+  EXPECT_EQ(fleet.Run({"list-machines", "--no-legend", "--fields=machine,lock"}).out,
+            "8be9f57e...\t-\nm2         \tweb\nm3         \tweb (waits)\n");
+  EXPECT_EQ(fleet.Run({"list-machines", "-o", "name", "--state=locked"}).out, "m2\n");
+  EXPECT_EQ(fleet.Run({"list-machines", "-o", "name", "--state=lock-waits"}).out, "m3\n");
+  EXPECT_EQ(fleet.Run({"list-machines", "-o", "name", "--state=ready"}).out,
+            std::string(FakeFleet::kMachine) + "\nm2\nm3\n");
+}
+
 TEST(Fleetctl, ListsUnits) {
   FakeFleet fleet;
   fleet.states = json::array({{{"name", "b.service"},

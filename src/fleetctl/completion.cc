@@ -1,17 +1,20 @@
 #include "fleetctl/completion.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <vector>
 
 #include "client/text.h"
 #include "fleetctl/command.h"
+#include "fleetctl/listing.h"
+#include "fleetctl/output.h"
+#include "fleetctl/verbs.h"
 
 namespace fleet::fleetctl {
 namespace {
 
-// What stands where a command's argument or a flag's value does; a function of the scripts gives
-// the words for it.
+// What stands where a command's argument does; a function of the scripts gives the words for it.
 std::string_view KindOf(std::string_view placeholder) {
   const auto has = [&](std::string_view word) {
     return placeholder.find(word) != std::string_view::npos;
@@ -19,30 +22,26 @@ std::string_view KindOf(std::string_view placeholder) {
   if (has("TARGET")) return "targets";
   if (has("COMMAND")) return "commands";
   if (has("SHELL")) return "shells";
-  if (has("NAME|FILE")) return "units_files";
-  if (has("NAME") || has("UNIT")) return "units";
+  const bool files = has("FILE") || has("SOCKET");
+  if (has("NAME") || has("UNIT")) return files ? "units_files" : "units";
+  if (has("TEMPLATE")) return files ? "templates_files" : "templates";
   if (has("MACHINE") || has("ID")) return "machines";
-  if (has("FILE") || has("SOCKET")) return "files";
-  return "nothing";
+  return files ? "files" : "nothing";
 }
 
-// The formats that a flag's help names: "table, wide (all fields), json, yaml or name".
-std::string Formats(const FlagSpec& flag) {
-  std::vector<std::string> found;
-  for (const std::string_view format : {"text", "table", "wide", "json", "yaml", "name", "cat"}) {
-    const size_t at = flag.help.find(format);
-    if (at != std::string_view::npos && (at == 0 || flag.help[at - 1] == ' '))
-      found.emplace_back(format);
-  }
-  return Join(found, " ");
-}
+std::string WithBlanks(std::string_view list) { return Join(SplitList(list, ','), " "); }
 
+// The command of the scripts that prints the words for a flag's value.
 std::string ValueWords(const FlagSpec& flag, std::string_view command) {
-  if (flag.name == "output" && command != "journal") return Cat("echo ", Formats(flag));
-  if (flag.value.empty()) return "_fleetctl_nothing";
-  return Cat("_fleetctl_", flag.name == "machine" || flag.name == "like" ? "machines"
-                           : flag.name == "unit" && command != "ssh"     ? "units"
-                                                                         : KindOf(flag.value));
+  if (flag.name == "output" && command != "journal")
+    return Cat("echo ", Join(FormatsOf(flag), " "));
+  if (flag.name == "machine" || flag.name == "like") return "_fleetctl_machines";
+  if (flag.name == "unit") return "_fleetctl_units";
+  if (const ListWords* list = WordsOfList(command)) {
+    if (flag.name == "fields") return Cat("_fleetctl_list ", WithBlanks(list->fields));
+    if (flag.name == "state") return Cat("_fleetctl_list ", WithBlanks(list->states));
+  }
+  return flag.value == "FILE" ? "_fleetctl_files" : "_fleetctl_nothing";
 }
 
 std::vector<FlagSpec> Shown(const std::vector<FlagSpec>& flags) {
@@ -61,8 +60,8 @@ std::string Spellings(const std::vector<FlagSpec>& flags) {
   return text;
 }
 
-// The flags whose value is the next word, as patterns of a case.
-std::string TakeNext() {
+// The flags whose value is the next word.
+std::vector<std::string> TakeNext() {
   std::vector<std::string> patterns;
   const auto add = [&](const std::vector<FlagSpec>& flags) {
     for (const FlagSpec& flag : flags) {
@@ -75,7 +74,19 @@ std::string TakeNext() {
   for (const Command& command : Commands()) add(command.flags);
   std::sort(patterns.begin(), patterns.end());
   patterns.erase(std::unique(patterns.begin(), patterns.end()), patterns.end());
-  return Join(patterns, "|");
+  return patterns;
+}
+
+// Those that say which cluster is meant.
+constexpr std::array<std::string_view, 7> kClusterFlags = {
+    "--endpoint", "--driver",    "--etcd-key-prefix", "--tunnel",
+    "--ca-file",  "--cert-file", "--key-file"};
+
+std::string VerbNames(const std::vector<Verb>& verbs) {
+  std::vector<std::string_view> names;
+  names.reserve(verbs.size());
+  for (const Verb& verb : verbs) names.push_back(verb.name);
+  return Join(names, " ");
 }
 
 std::string Names() {
@@ -88,42 +99,75 @@ std::string Names() {
 // completed) and `cur`, and take the words that _fleetctl_words prints, one a line or separated by
 // blanks.
 std::string CommonFunctions() {
+  std::vector<std::string> with_values;
+  with_values.reserve(kClusterFlags.size());
+  for (const std::string_view flag : kClusterFlags) with_values.push_back(Cat(flag, "=*"));
   std::string text = Cat(R"(_fleetctl_ask() {
   # The same cluster as the line's.
-  local word
+  local word takes=
   local -a where=()
   for word in "${words[@]}"; do
+    if [ -n "$takes" ]; then
+      where+=("$takes=$word") takes=
+      continue
+    fi
     case $word in
-      --endpoint=* | --driver=* | --tunnel=* | --ca-file=* | --cert-file=* | --key-file=*)
-        where+=("$word") ;;
+      )",
+                         Join(with_values, "|"), R"() where+=("$word") ;;
+      )",
+                         Join(kClusterFlags, "|"), R"() takes=$word ;;
     esac
   done
-  command fleetctl "${where[@]}" "$@" -o name 2>/dev/null </dev/null
+  command fleetctl "${where[@]}" "$@" 2>/dev/null </dev/null
 }
-_fleetctl_units() { _fleetctl_ask list-unit-files; }
-_fleetctl_machines() { _fleetctl_ask list-machines; }
+_fleetctl_units() { _fleetctl_ask list-unit-files -o name; }
+_fleetctl_templates() { _fleetctl_units | grep '@\.'; }
+_fleetctl_machines() {
+  # Ids and host names, as far as those are known.
+  _fleetctl_ask list-machines --full --no-legend --fields=machine,hostname |
+    tr -s ' \t' '\n\n' | grep -vx -e -
+}
 _fleetctl_targets() { _fleetctl_units; _fleetctl_machines; }
 _fleetctl_nothing() { :; }
 _fleetctl_files() { echo "$_fleetctl_wants_files"; }
 _fleetctl_units_files() { _fleetctl_units; _fleetctl_files; }
+_fleetctl_templates_files() { _fleetctl_templates; _fleetctl_files; }
+# What may be next in a list with commas.
+_fleetctl_list() {
+  local word value=${cur#--*=} before=
+  case $value in *,*) before=${value%,*}, ;; esac
+  for word in "$@"; do echo "$before$word"; done
+}
+# The one of the other words that the first one is or begins; "/" if that is not one.
+_fleetctl_whole() {
+  local word found=
+  for word in "${@:2}"; do
+    case $word in
+      "$1") found=$word; break ;;
+      "$1"*) if [ -n "$found" ]; then found=/; else found=$word; fi ;;
+    esac
+  done
+  echo "${found:-/}"
+}
 _fleetctl_shells() { echo "bash zsh fish"; }
 _fleetctl_commands() { echo ")",
                          Names(), R"("; }
 _fleetctl_words() {
-  local word command= prev= skip=
+  local word command= verb= prev= skip=
   for word in "${words[@]}"; do
     if [ -n "$skip" ]; then
       skip=
     else
       case $word in
         )",
-                         TakeNext(), R"() skip=1 ;;
+                         Join(TakeNext(), "|"), R"() skip=1 ;;
         -*) ;;
-        *) [ -n "$command" ] || command=$word ;;
+        *) if [ -z "$command" ]; then command=$word; else verb=${verb:-$word}; fi ;;
       esac
     fi
     prev=$word
   done
+  [ -z "$command" ] || command=$(_fleetctl_whole "$command" $(_fleetctl_commands))
   # The value of a flag, behind it or as the next word.
   case $cur in --*=*) prev=${cur%%=*} skip=1 ;; esac
   if [ -n "$skip" ]; then
@@ -149,7 +193,17 @@ _fleetctl_words() {
   for (const Command& command : Commands()) {
     Append(text, "    ", command.name, ":-*) echo \"", Spellings(command.flags), " ",
            Spellings(GlobalFlags()), "\" ;;\n");
-    Append(text, "    ", command.name, ":*) _fleetctl_", KindOf(command.arguments), " ;;\n");
+    const std::vector<Verb> verbs = VerbsOf(command.arguments);
+    if (verbs.empty()) {
+      Append(text, "    ", command.name, ":*) _fleetctl_", KindOf(command.arguments), " ;;\n");
+      continue;
+    }
+    Append(text, "    ", command.name, ":*)\n      [ -z \"$verb\" ] || verb=$(_fleetctl_whole ",
+           "\"$verb\" ", VerbNames(verbs), ")\n      case $verb in\n        '') echo \"",
+           VerbNames(verbs), "\" ;;\n");
+    for (const Verb& verb : verbs)
+      Append(text, "        ", verb.name, ") _fleetctl_", KindOf(verb.arguments), " ;;\n");
+    text += "      esac ;;\n";
   }
   text += "  esac\n}\n";
   return text;
@@ -165,16 +219,109 @@ std::string FishQuoted(std::string_view text) {
   return quoted + "'";
 }
 
+// Words that are known when the script is made come one a line, as fish wants them.
+std::string FishWords(const std::string& words) {
+  if (!words.starts_with("echo ")) return words;
+  return Cat("printf \"%s\\n\" ", words.substr(std::string_view("echo ").size()));
+}
+
 void AppendFishFlag(std::string& text, const FlagSpec& flag, std::string_view command) {
   text += "complete -c fleetctl";
-  if (!command.empty()) Append(text, " -n '__fish_seen_subcommand_from ", command, "'");
+  if (!command.empty()) Append(text, " -n '_fleetctl_is ", command, "'");
   Append(text, " -l ", flag.name);
   if (flag.letter != 0) Append(text, " -s ", flag.letter);
   if (!flag.value.empty() && !flag.optional) {
     const std::string words = ValueWords(flag, command);
-    text += words == "_fleetctl_files" ? " -r -F" : Cat(" -x -a '(", words, ")'");
+    text += words == "_fleetctl_files" ? " -r -F" : Cat(" -x -a '(", FishWords(words), ")'");
   }
   Append(text, " -d ", FishQuoted(flag.help), "\n");
+}
+
+// What stands behind the words of `condition`.
+void AppendFishArguments(std::string& text, std::string_view condition,
+                         std::string_view arguments) {
+  std::string_view kind = KindOf(arguments);
+  const std::string seen = Cat("complete -c fleetctl -n '_fleetctl_is ", condition, "'");
+  constexpr std::string_view kAndFiles = "_files";
+  const bool has_more = kind.ends_with(kAndFiles);
+  if (kind == "files" || has_more) Append(text, seen, " -F\n");
+  if (has_more) kind.remove_suffix(kAndFiles.size());
+  if (kind != "files" && kind != "nothing") Append(text, seen, " -a '(_fleetctl_", kind, ")'\n");
+}
+
+std::string FishFunctions() {
+  std::vector<std::string> with_values;
+  with_values.reserve(kClusterFlags.size());
+  for (const std::string_view flag : kClusterFlags) with_values.push_back(Cat("'", flag, "=*'"));
+  return Cat(R"(function _fleetctl_ask
+  # The same cluster as the line's.
+  set -l where
+  set -l takes
+  for word in (commandline -opc)[2..]
+    if test -n "$takes"
+      set -a where $takes=$word
+      set takes
+      continue
+    end
+    switch $word
+      case )",
+             Join(with_values, " "), R"(
+        set -a where $word
+      case )",
+             Join(kClusterFlags, " "), R"(
+        set takes $word
+    end
+  end
+  command fleetctl $where $argv 2>/dev/null </dev/null
+end
+function _fleetctl_units; _fleetctl_ask list-unit-files -o name; end
+function _fleetctl_templates; _fleetctl_units | string match '*@.*'; end
+function _fleetctl_machines
+  # Ids and host names, as far as those are known.
+  _fleetctl_ask list-machines --full --no-legend --fields=machine,hostname |
+    string match -ra '[^ \t]+' | string match -v -- -
+end
+# What may be next in a list with commas.
+function _fleetctl_list
+  set -l value (string replace -r '^--[^=]*=' '' -- (commandline -ct))
+  set -l before (string match -r '^.*,' -- $value)
+  for word in $argv
+    echo "$before$word"
+  end
+end
+function _fleetctl_targets; _fleetctl_units; _fleetctl_machines; end
+function _fleetctl_nothing; end
+function _fleetctl_shells; printf '%s\n' bash zsh fish; end
+function _fleetctl_commands; printf '%s\n' )",
+             Names(), R"(; end
+# The command and its arguments before the word that is being completed.
+function _fleetctl_words
+  set -l skip
+  for word in (commandline -opc)[2..]
+    if test -n "$skip"
+      set skip
+      continue
+    end
+    switch $word
+      case )",
+             Join(TakeNext(), " "), R"(
+        set skip 1
+      case '-*'
+      case '*'
+        echo $word
+    end
+  end
+end
+# Whether they begin so. A beginning of a command or verb stands for it.
+function _fleetctl_is
+  set -l words (_fleetctl_words)
+  for i in (seq (count $argv))
+    test -n "$words[$i]"; and string match -q -- "$words[$i]*" $argv[$i]; or return 1
+  end
+end
+# Whether there are so many.
+function _fleetctl_has; test (count (_fleetctl_words)) -eq $argv[1]; end
+)");
 }
 
 }  // namespace
@@ -236,27 +383,20 @@ compdef _fleetctl fleetctl
 }
 
 std::string FishCompletion() {
-  std::string text =
-      "# fish completion of fleetctl: fleetctl completion fish | source\n"
-      "function _fleetctl_units; command fleetctl list-unit-files -o name 2>/dev/null; end\n"
-      "function _fleetctl_machines; command fleetctl list-machines -o name 2>/dev/null; end\n"
-      "function _fleetctl_targets; _fleetctl_units; _fleetctl_machines; end\n"
-      "function _fleetctl_nothing; end\n"
-      "function _fleetctl_shells; printf '%s\\n' bash zsh fish; end\n";
-  Append(text, "function _fleetctl_commands; string split ' ' '", Names(), "'; end\n",
-         "complete -c fleetctl -f\n");
+  std::string text = "# fish completion of fleetctl: fleetctl completion fish | source\n";
+  Append(text, FishFunctions(), "complete -c fleetctl -f\n");
   for (const FlagSpec& flag : Shown(GlobalFlags())) AppendFishFlag(text, flag, "");
   for (const Command& command : Commands()) {
-    Append(text, "complete -c fleetctl -n __fish_use_subcommand -a ", command.name, " -d ",
+    Append(text, "complete -c fleetctl -n '_fleetctl_has 0' -a ", command.name, " -d ",
            FishQuoted(command.summary), "\n");
     for (const FlagSpec& flag : Shown(command.flags)) AppendFishFlag(text, flag, command.name);
-    const std::string_view kind = KindOf(command.arguments);
-    if (kind == "nothing") continue;
-    const std::string seen =
-        Cat("complete -c fleetctl -n '__fish_seen_subcommand_from ", command.name, "'");
-    if (kind == "files" || kind == "units_files") Append(text, seen, " -F\n");
-    if (kind != "files")
-      Append(text, seen, " -a '(_fleetctl_", kind == "units_files" ? "units" : kind, ")'\n");
+    const std::vector<Verb> verbs = VerbsOf(command.arguments);
+    if (verbs.empty()) AppendFishArguments(text, command.name, command.arguments);
+    for (const Verb& verb : verbs) {
+      Append(text, "complete -c fleetctl -n '_fleetctl_is ", command.name,
+             "; and _fleetctl_has 1' -a ", verb.name, "\n");
+      AppendFishArguments(text, Cat(command.name, " ", verb.name), verb.arguments);
+    }
   }
   return text;
 }

@@ -101,4 +101,21 @@ std::string ExplanationText(Session& session, const client::UnitExplanation& exp
   return text;
 }
 
+const std::string& NotAsWanted(const client::UnitOnMachine& there) {
+  const bool is_hindered =
+      there.progress == "pending" && !there.machine_id.empty() && !there.reason.empty();
+  return is_hindered ? there.reason : there.drift;
+}
+
+std::string DriftText(Session& session, const client::Unit& unit) {
+  std::string text;
+  const auto add = [&](const client::UnitOnMachine& there, const std::string& why) {
+    if (why.empty()) return;
+    Append(text, "  not as fleet wants it on ", session.LabelOf(there.machine_id), ": ", why, "\n");
+  };
+  add(unit.status, unit.status.drift);  // what hinders it is in the explanation
+  for (const client::UnitOnMachine& there : unit.machines) add(there, NotAsWanted(there));
+  return text;
+}
+
 }  // namespace fleet::fleetctl

@@ -14,4 +14,11 @@ namespace fleet::fleetctl {
 std::string ExplanationText(Session& session, const client::UnitExplanation& explanation,
                             bool each_machine);
 
+// Why a unit is not on a machine as it is wanted there: what hinders that, or what somebody else
+// has done to it. Empty if it is, or nobody knows.
+const std::string& NotAsWanted(const client::UnitOnMachine& there);
+
+// A line for each machine of which that is to be said.
+std::string DriftText(Session& session, const client::Unit& unit);
+
 }  // namespace fleet::fleetctl

@@ -110,7 +110,15 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
     return Plan(path.substr(std::string_view("/fleet/v1").size()), json::parse(request.body));
   if (path == "/fleet/v1/machines" && request.method == "PATCH")
     return Patch(json::parse(request.body));
-  if (path == "/fleet/v1/machines") return {.body = json{{"machines", machines}}.dump()};
+  if (path == "/fleet/v1/machines") {
+    json list = json::array();
+    for (const json& machine : machines) {
+      const bool is_away = machine.value("state", "") == "absent";
+      if (!is_away || request.target.find("absent=true") != std::string::npos)
+        list.push_back(machine);
+    }
+    return {.body = json{{"machines", list}}.dump()};
+  }
   if (path == "/fleet/v1/state") return {.body = json{{"states", states}}.dump()};
   if (path == "/fleet/v1/units") {
     json list = json::array();
@@ -129,14 +137,19 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
   if (constexpr std::string_view kMachines = "/fleet/v1/machines/";
       path.starts_with(kMachines) && !path.ends_with("/forget")) {
     if (request.method == "POST") {
-      machine_posts.push_back(path.substr(kMachines.size()));
+      machine_posts.push_back(
+          Cat(path.substr(kMachines.size()), request.body.empty() ? "" : " ", request.body));
+      if (refuses_drains && path.ends_with("/drain")) return Error(409, "not yet");
       return path.starts_with(std::string(kMachines) + "none")
                  ? Error(404, "nothing is known of it")
                  : FakeResponse{.code = 204};
     }
-    if (drains.empty()) return Error(404, "no such machine");
-    const json drain = drains.front();
-    if (drains.size() > 1) drains.erase(drains.begin());
+    const std::string word = path.substr(kMachines.size(), path.rfind('/') - kMachines.size());
+    std::vector<json>& answers = drains_of.contains(word) ? drains_of[word] : drains;
+    if (answers.empty()) return Error(404, "no such machine");
+    json drain = answers.front();
+    if (answers.size() > 1) answers.erase(answers.begin());
+    if (!drain.contains("machineID")) drain["machineID"] = word;
     return {.body = drain.dump()};
   }
   if (path == "/fleet/v1/events") {
@@ -145,6 +158,7 @@ FakeResponse FakeFleet::Handle(const FakeRequest& request) {
     if (!again) list = events;
     return {.body = json{{"events", list}}.dump()};
   }
+  if (path == "/fleet/v1/features") return {.body = json{{"features", features}}.dump()};
   if (path == "/fleet/v1/hold/release") {
     return std::exchange(holds, false) ? FakeResponse{.code = 204}
                                        : Error(404, "no hold is in force");
@@ -197,15 +211,28 @@ FakeResponse FakeFleet::Scale(const std::string& unit, const json& body) {
     Add(name, "launched");
     made.push_back(name);
   }
-  return {.body =
-              json{{"revision", kRevision}, {"units", made}, {"surplus", json::array()}}.dump()};
+  return {.body = json{{"revision", kRevision},
+                       {"replicas", body["replicas"]},
+                       {"units", made},
+                       {"surplus", json::array()}}
+                      .dump()};
 }
 
 FakeResponse FakeFleet::Rollout(const std::string& path, const FakeRequest& request) {
   const std::vector<std::string> parts = SplitList(path, '/');
   if (request.method == "POST") {
     rollout_requests_.emplace_back(path, json::parse(request.body));
+    if (parts.size() == 1) {
+      const std::string first = rollout_requests_.back().second["units"][0]["name"];
+      return {.body = rollouts.at(first).front().dump()};
+    }
     if (parts[2] == "scale") return Scale(parts[1], rollout_requests_.back().second);
+  }
+  if (request.method == "DELETE") {
+    rollout_requests_.emplace_back(path, json());
+    const json& its = units.at(parts[1]);
+    return its.contains("replicas") ? Scale(parts[1], {{"replicas", its["replicas"]}})
+                                    : FakeResponse{.body = json{{"revision", kRevision}}.dump()};
   }
   if (parts.size() == 1) {
     json list = json::array();
@@ -230,6 +257,7 @@ FakeResponse FakeFleet::Backup() const {
   for (const auto& [name, unit] : units) {
     list.push_back(
         {{"name", name}, {"desiredState", unit["desiredState"]}, {"content", unit["content"]}});
+    if (unit.contains("replicas")) list.back()["replicas"] = unit["replicas"];
   }
   json its_machines = json::array();
   for (const auto& [id, machine] : settings) its_machines.push_back(machine);

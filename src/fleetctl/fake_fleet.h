@@ -32,7 +32,7 @@ class FakeFleet {
   // Entities by name; what batches change and everything else reads. Changed before Run() only.
   std::map<std::string, nlohmann::json> units;
   nlohmann::json states = nlohmann::json::array();
-  nlohmann::json machines;
+  nlohmann::json machines;  // in the state "absent": listed where that is asked for
   // What PATCH /machines has changed, as GET /backup shows it; by machine.
   std::map<std::string, nlohmann::json> settings;
   // Answers of GET /units/NAME/explain, by unit; 404 for others.
@@ -44,15 +44,18 @@ class FakeFleet {
   std::string absent_machine = "none";  // the one that may be forgotten
   // Answers of GET /machines/ID/drain, one after the other; the last one is kept.
   std::vector<nlohmann::json> drains;
-  std::vector<std::string> machine_posts;  // paths of POST /machines/ID/… after that
+  std::map<std::string, std::vector<nlohmann::json>> drains_of;  // the same of single machines
+  bool refuses_drains = false;
+  std::vector<std::string> machine_posts;  // paths of POST /machines/ID/… after that, bodies behind
   // A stream of them ends behind them, and is not opened anew behind one of them.
   nlohmann::json events = nlohmann::json::array();
   // Entries of GET /units/NAME/journal, by unit; 409 for others.
   std::map<std::string, std::vector<nlohmann::json>> journals;
-  bool holds = false;                          // until POST /hold/release
-  std::vector<std::string> unreadable;         // in GET /backup
-  std::map<std::string, std::string> refused;  // units that batches refuse, and why
-  int batches_until_503 = -1;                  // then each is answered 503; -1: none
+  nlohmann::json features = nlohmann::json::array();  // in GET /features
+  bool holds = false;                                 // until POST /hold/release
+  std::vector<std::string> unreadable;                // in GET /backup
+  std::map<std::string, std::string> refused;         // units that batches refuse, and why
+  int batches_until_503 = -1;                         // then each is answered 503; -1: none
   // Called with each unit that a batch has changed: for units that fail, wait, hang …
   std::function<void(nlohmann::json& unit)> after_change;
   // Sent after the sync of each watch.
@@ -67,7 +70,7 @@ class FakeFleet {
   // The changes of the batches so far.
   std::vector<nlohmann::json> Changes() const;
   // The bodies of POST /units/NAME/scale, /units/NAME/rollout and /rollouts/NAME/… so far, each
-  // with its path.
+  // with its path; null of DELETE /units/NAME/scale, which scales to the unit's "replicas".
   std::vector<std::pair<std::string, nlohmann::json>> RolloutRequests() const;
   // The bodies of POST /plan and of POST /rebalance so far, each with its path.
   std::vector<std::pair<std::string, nlohmann::json>> PlanRequests() const;

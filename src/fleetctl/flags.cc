@@ -51,7 +51,7 @@ class Parser {
     while (next_ < words_.size()) {
       const std::string& word = words_[next_++];
       if (word == "--") break;
-      if (word.size() < 2 || word[0] != '-') {
+      if (word.size() < 2 || word[0] != '-' || IsNegativeNumber(word)) {
         parsed_.arguments.push_back(word);
         if (std::cmp_equal(parsed_.arguments.size(), stop_after)) break;
         continue;
@@ -95,6 +95,12 @@ class Parser {
     return absl::OkStatus();
   }
 
+  // The command says what its numbers may be.
+  bool IsNegativeNumber(std::string_view word) const {
+    int number = 0;
+    return ReadNumber(word, number) && flags_.FindLetter(word[1]) == nullptr;
+  }
+
   absl::Status TakeNext(const FlagSpec& spec, std::string_view origin) {
     if (next_ == words_.size()) return UsageError(Cat(origin, " needs a value (", spec.value, ")"));
     return Take(spec, words_[next_++], origin);
@@ -110,6 +116,12 @@ class Parser {
   const std::vector<std::string>& words_;
   size_t next_ = 0;
 };
+
+std::string Sorted(std::string_view text) {
+  std::string sorted(text);
+  std::sort(sorted.begin(), sorted.end());
+  return sorted;
+}
 
 std::string WithUnderscores(std::string_view name) {
   std::string text(name);
@@ -191,9 +203,13 @@ std::string_view Nearest(std::string_view word, const std::vector<std::string_vi
   std::string_view best;
   // Two letters that changed places are two edits.
   size_t best_distance = word.size() <= 3 ? 2 : std::max<size_t>(word.size() / 3, 2) + 1;
+  const std::string letters = Sorted(word);
   for (const std::string_view name : names) {
     const size_t distance = EditDistance(word, name);
-    if (distance < best_distance) {
+    const bool is_nearer = distance < best_distance;
+    // Letters that changed places are likelier than others that happen to be there.
+    const bool is_likelier = distance == best_distance && !best.empty() && Sorted(name) == letters;
+    if (is_nearer || is_likelier) {
       best_distance = distance;
       best = name;
     }

@@ -1,6 +1,8 @@
 #include "fleetctl/listing.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/glob.h"
 #include "base/status.h"
@@ -8,7 +10,9 @@
 #include "client/text.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/output.h"
+#include "fleetctl/remote.h"
 #include "fleetctl/select.h"
+#include "model/machine_word.h"
 
 namespace fleet::fleetctl {
 namespace {
@@ -16,17 +20,57 @@ namespace {
 // Changes that come within this time after the first are drawn at once.
 constexpr absl::Duration kGather = absl::Milliseconds(100);
 
+constexpr std::array<ListWords, 3> kLists = {
+    {{.list = "list-machines",
+      .fields = "machine,ip,metadata,hostname,state,units,version,lock",
+      .states = "ready,cordoned,draining,drained,drain-expired,leaving,absent,locked,lock-waits"},
+     {.list = "list-unit-files",
+      .fields = "unit,hash,desc,dstate,state,target,global,replicas,reason",
+      .states = "inactive,loaded,launched,drifted"},
+     {.list = "list-units",
+      .fields = "unit,machine,load,active,sub,hash,drift",
+      // systemd's load, active and sub states of any type of unit, and kDrifted.
+      .states =
+          "loaded,not-found,bad-setting,error,merged,masked,active,reloading,inactive,failed,"
+          "activating,deactivating,maintenance,refreshing,running,exited,dead,listening,waiting,"
+          "elapsed,mounted,condition,start-pre,start,start-post,start-chown,reload,reload-signal,"
+          "reload-notify,stop,stop-watchdog,stop-sigterm,stop-sigkill,stop-post,stop-pre,stop-pre-"
+          "sigterm,stop-pre-sigkill,final-watchdog,final-sigterm,final-sigkill,auto-restart,auto-"
+          "restart-queued,dead-before-auto-restart,failed-before-auto-restart,dead-resources-"
+          "pinned,cleaning,mounting,mounting-done,remounting,remounting-sigterm,remounting-sigkill,"
+          "unmounting,unmounting-sigterm,unmounting-sigkill,activating-done,deactivating-sigterm,"
+          "deactivating-sigkill,tentative,plugged,abandoned,drifted"}}};
+
 struct View {
-  std::string format;           // table, wide, json, yaml, name
-  std::vector<size_t> columns;  // indexes of the listing's fields
+  std::string format;               // table, wide, json, yaml, name
+  std::vector<std::string> fields;  // of the listing, all there are
+  std::vector<size_t> columns;      // indexes of them
+  std::vector<std::string> states;  // any of them, if there are some
+  std::string machine;              // the id of the only one that counts, if it is not empty
+  absl::Status unless_seen;         // the error, if no row is on that machine
 };
 
+absl::Status FindMachineFilter(Session& session, View& view) {
+  const std::string word = session.flags().Text("machine");
+  if (word.empty()) return absl::OkStatus();
+  auto machine = FindListedMachine(session, word);
+  if (absl::IsNotFound(machine.status()) && IsMachineId(word)) {
+    view.unless_seen = machine.status();
+    machine = word;
+  }
+  RETURN_IF_ERROR(machine.status());
+  view.machine = *std::move(machine);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<View> ViewFrom(Session& session, const Listing& listing) {
-  View view{.format = session.flags().Text("output"), .columns = {}};
-  RETURN_IF_ERROR(CheckFormat(session.flags(), {"table", "wide", "json", "yaml", "name"}));
+  View view{.format = session.flags().Text("output"),
+            .fields = SplitList(WordsOfList(listing.name)->fields, ','),
+            .states = SplitList(session.flags().Text("state"), ',')};
+  RETURN_IF_ERROR(CheckFormat(session.flags()));
   const bool given = session.flags().Given("fields");
   if (view.format == "wide" && !given) {
-    for (size_t i = 0; i < listing.fields.size(); ++i) view.columns.push_back(i);
+    for (size_t i = 0; i < view.fields.size(); ++i) view.columns.push_back(i);
     return view;
   }
   const std::string fields =
@@ -39,33 +83,75 @@ absl::StatusOr<View> ViewFrom(Session& session, const Listing& listing) {
       session.err() << "WARNING: The field \"tmachine\" is deprecated, use \"target\".\n";
       field = "target";
     }
-    const auto it = std::find(listing.fields.begin(), listing.fields.end(), field);
-    if (it == listing.fields.end())
+    const auto it = std::find(view.fields.begin(), view.fields.end(), field);
+    if (it == view.fields.end())
       return absl::InvalidArgumentError(Cat("Invalid key in output format: \"", field, "\""));
-    view.columns.push_back(static_cast<size_t>(it - listing.fields.begin()));
+    view.columns.push_back(static_cast<size_t>(it - view.fields.begin()));
   }
   return view;
 }
 
-bool Matches(Session& session, const Listing& listing, const Row& row) {
-  const std::string machine = session.flags().Text("machine");
-  if (!machine.empty() && !row.machine_id.starts_with(machine)) return false;
-  const auto states = SplitList(session.flags().Text("state"), ',');
-  if (!states.empty() && std::none_of(states.begin(), states.end(), [&](const std::string& state) {
-        return std::find(row.states.begin(), row.states.end(), state) != row.states.end();
-      })) {
-    return false;
-  }
-  if (session.arguments().empty()) return true;
-  return std::any_of(
-      session.arguments().begin(), session.arguments().end(), [&](const std::string& word) {
-        if (IsGlob(word)) return GlobMatches(word, row.name);
-        return listing.names_are_units ? NameFrom(word) == row.name : row.name.starts_with(word);
-      });
+bool Has(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-std::string Render(Session& session, const Listing& listing, const View& view,
-                   const std::vector<Row>& rows) {
+bool IsMeant(const Listing& listing, const std::string& word, const Row& row) {
+  if (listing.names_are_units)
+    return IsGlob(word) ? GlobMatches(word, row.name) : NameFrom(word) == row.name;
+  if (IsGlob(word)) return GlobMatches(word, row.name) || GlobMatches(word, row.hostname);
+  return row.name.starts_with(word) || row.hostname == word;
+}
+
+bool Matches(Session& session, const Listing& listing, const View& view, const Row& row) {
+  if (!view.machine.empty() && row.machine_id != view.machine) return false;
+  if (!view.states.empty() &&
+      std::none_of(view.states.begin(), view.states.end(),
+                   [&](const std::string& state) { return Has(row.states, state); })) {
+    return false;
+  }
+  const std::vector<std::string>& words = session.arguments();
+  return words.empty() || std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+           return IsMeant(listing, word, row);
+         });
+}
+
+// UsageError for a state that there is not. A newer systemd may have some that are not known here.
+absl::Status CheckStates(const Listing& listing, const View& view, const std::vector<Row>& rows) {
+  const std::vector<std::string> known = SplitList(WordsOfList(listing.name)->states, ',');
+  for (const std::string& state : view.states) {
+    if (Has(known, state) || std::any_of(rows.begin(), rows.end(),
+                                         [&](const Row& row) { return Has(row.states, state); })) {
+      continue;
+    }
+    return UsageError(Cat("there is no state \"", state, "\": --state takes ", Join(known, ", ")));
+  }
+  return absl::OkStatus();
+}
+
+// NOT_FOUND if a filter names a machine that there is not: an empty table would say that there is
+// nothing on it.
+absl::Status CheckMachines(Session& session, const Listing& listing, const View& view,
+                           const std::vector<Row>& rows) {
+  const auto away = [](const std::string& word) {
+    return absl::NotFoundError(Cat("machine ", word, " is away: --absent lists it"));
+  };
+  const bool is_seen = std::any_of(rows.begin(), rows.end(),
+                                   [&](const Row& row) { return row.machine_id == view.machine; });
+  if (!is_seen) RETURN_IF_ERROR(view.unless_seen);
+  if (listing.names_are_units) return absl::OkStatus();
+  if (!is_seen && !view.machine.empty()) return away(session.flags().Text("machine"));
+  for (const std::string& word : session.arguments()) {
+    if (IsGlob(word) || std::any_of(rows.begin(), rows.end(),
+                                    [&](const Row& row) { return IsMeant(listing, word, row); })) {
+      continue;
+    }
+    RETURN_IF_ERROR(FindListedMachine(session, word).status());
+    return away(word);
+  }
+  return absl::OkStatus();
+}
+
+std::string Render(Session& session, const View& view, const std::vector<Row>& rows) {
   std::string text;
   if (view.format == "name") {
     for (const Row& row : rows) {
@@ -75,7 +161,7 @@ std::string Render(Session& session, const Listing& listing, const View& view,
     }
     return text;
   }
-  if (view.format == "json" || view.format == "yaml") {
+  if (HasEntities(view.format)) {
     std::vector<std::string> entities;
     entities.reserve(rows.size());
     for (const Row& row : rows) entities.push_back(row.json);
@@ -83,7 +169,7 @@ std::string Render(Session& session, const Listing& listing, const View& view,
   }
   std::vector<std::string> header;
   if (!session.flags().On("no-legend")) {
-    for (const size_t column : view.columns) header.push_back(ToUpper(listing.fields[column]));
+    for (const size_t column : view.columns) header.push_back(ToUpper(view.fields[column]));
   }
   Table table(std::move(header));
   for (const Row& row : rows) {
@@ -95,19 +181,25 @@ std::string Render(Session& session, const Listing& listing, const View& view,
   return table.Render();
 }
 
-absl::Status Draw(Session& session, const Listing& listing, const View& view) {
-  const bool entities = view.format == "json" || view.format == "yaml";
+// `again`: what is drawn anew has been checked, and may be empty now.
+absl::Status Draw(Session& session, const Listing& listing, const View& view, bool again) {
+  const bool entities = HasEntities(view.format);
   ASSIGN_OR_RETURN(std::vector<Row> rows,
                    listing.read(session, session.flags().On("full"), entities));
-  std::erase_if(rows, [&](const Row& row) { return !Matches(session, listing, row); });
-  session.out() << Render(session, listing, view, rows);
+  absl::Status machines;
+  if (!again) {
+    RETURN_IF_ERROR(CheckStates(listing, view, rows));
+    machines = CheckMachines(session, listing, view, rows);
+  }
+  std::erase_if(rows, [&](const Row& row) { return !Matches(session, listing, view, row); });
+  if (machines.ok() || !rows.empty()) session.out() << Render(session, view, rows);
   session.out().flush();
-  return absl::OkStatus();
+  return machines;
 }
 
 // Draws the table anew whenever something in it may have changed, until interrupted.
 absl::Status WatchAndDraw(Session& session, const Listing& listing, const View& view) {
-  for (;;) {
+  for (bool again = false;;) {
     ASSIGN_OR_RETURN(const auto stream, session.api().Watch({.units = listing.units,
                                                              .states = listing.states,
                                                              .machines = listing.machines}));
@@ -128,7 +220,7 @@ absl::Status WatchAndDraw(Session& session, const Listing& listing, const View& 
       dirty = false;
       deadline = absl::InfiniteFuture();
       if (session.environment().terminal) session.out() << "\033[H\033[2J\033[3J";
-      RETURN_IF_ERROR(Draw(session, listing, view));
+      RETURN_IF_ERROR(Draw(session, listing, view, std::exchange(again, true)));
       if (!session.environment().terminal) session.out() << "\n";
       if (!session.out()) return absl::OkStatus();
     }
@@ -137,27 +229,35 @@ absl::Status WatchAndDraw(Session& session, const Listing& listing, const View& 
 
 }  // namespace
 
+const ListWords* WordsOfList(std::string_view command) {
+  const auto* const found = std::find_if(
+      kLists.begin(), kLists.end(), [&](const ListWords& words) { return words.list == command; });
+  return found == kLists.end() ? nullptr : found;
+}
+
 std::vector<FlagSpec> ListFlags() {
   return {
       {"fields", 0, "FIELD[,FIELD…]", "", "columns to print"},
       {"full", 'l', "", "", "do not shorten ids and hashes"},
       {"no-legend", 0, "", "", "no header line"},
-      {"output", 'o', "FORMAT", "table", "table, wide (all fields), json, yaml or name"},
-      {"machine", 0, "ID", "", "only what is on the machine whose id begins so"},
+      OutputFlag("table or text, wide (all fields), json, yaml or name"),
+      {"machine", 0, "MACHINE", "", "only what is on this machine: its id, a beginning, host name"},
       {"state", 0, "STATE[,STATE…]", "", "only what is in one of these states"},
       {"watch", 0, "", "", "print again whenever something changes"},
   };
 }
 
 int RunListing(Session& session, const Listing& listing) {
-  const auto view = ViewFrom(session, listing);
+  auto view = ViewFrom(session, listing);
   if (!view.ok()) {
     if (ExitCodeOf(view.status()) == kUsage) return session.Fail(view.status());
     session.err() << MessageOf(view.status()) << "\n";
     return kFailed;
   }
+  if (const absl::Status status = FindMachineFilter(session, *view); !status.ok())
+    return session.Fail(status);
   const absl::Status status = session.flags().On("watch") ? WatchAndDraw(session, listing, *view)
-                                                          : Draw(session, listing, *view);
+                                                          : Draw(session, listing, *view, false);
   return status.ok() ? kDone : session.Fail(status);
 }
 

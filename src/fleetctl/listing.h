@@ -21,11 +21,15 @@ struct Row {
   std::string json;
   std::string machine_id;
   std::vector<std::string> states;  // --state takes any of them
+  std::string hostname = {};        // of a machine
 };
 
+// The state, for the filters, of what somebody else than fleet has changed.
+inline constexpr std::string_view kDrifted = "drifted";
+
 struct Listing {
-  std::vector<std::string_view> fields;  // all there are, in the order of `-o wide`
-  std::string_view default_fields;       // comma separated
+  std::string_view name;            // of the command
+  std::string_view default_fields;  // comma separated
   // Reads the rows, sorted, with all cells. `keep_json` if the entities are wanted.
   std::function<absl::StatusOr<std::vector<Row>>(Session&, bool full, bool keep_json)> read;
   bool units = false;  // what --watch follows
@@ -33,6 +37,15 @@ struct Listing {
   bool machines = false;
   bool names_are_units = true;  // the arguments get the default suffix
 };
+
+// What the flags of a list take, comma separated.
+struct ListWords {
+  std::string_view list;    // the command
+  std::string_view fields;  // all there are, in the order of `-o wide`
+  std::string_view states;  // besides any other one that a row has
+};
+// Of the command of that name. Nullptr if it is no list.
+const ListWords* WordsOfList(std::string_view command);
 
 std::vector<FlagSpec> ListFlags();
 int RunListing(Session& session, const Listing& listing);

@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "client/text.h"
+#include "fleetctl/output.h"
 
 namespace fleet::fleetctl {
 namespace {
@@ -40,8 +41,10 @@ void LogLines::Expect(const std::string& unit, const std::string& machine_id) {
 
 std::string LogLines::Render(const client::JournalEntry& entry) {
   if (format_ == "json") return entry.json + "\n";
+  if (format_ == "yaml") return "---\n" + RenderEntities({entry.json}, format_, /*as_list=*/false);
   std::string before;
-  if (format_ == "text") {
+  const bool is_text = format_ != "cat";
+  if (is_text) {
     Expect(entry.unit, entry.machine_id);
     const std::string label = LabelOf(entry.unit, entry.machine_id);
     std::string padded = label + std::string(width_ - label.size(), ' ') + " |";
@@ -57,7 +60,7 @@ std::string LogLines::Render(const client::JournalEntry& entry) {
     const size_t end = std::min(message.find('\n'), message.size());
     std::string line = Harmless(message.substr(0, end));
     message.remove_prefix(std::min(end + 1, message.size()));
-    if (colour_ && format_ == "text" && entry.priority <= kWarning)
+    if (colour_ && is_text && entry.priority <= kWarning)
       line = Coloured(line, entry.priority <= kError ? "31" : "33");
     Append(text, before, line, "\n");
   } while (!message.empty());

@@ -12,7 +12,8 @@ namespace fleet::fleetctl {
 
 class LogLines {
  public:
-  // `format`: text, cat (messages alone) or json (an object a line). Colours go with text only.
+  // `format`: cat (messages alone), json (an object a line), yaml (a document each) or text, which
+  // any other one stands for. Colours go with text only.
   LogLines(std::string_view format, bool colour) : format_(format), colour_(colour) {}
 
   // A unit on a machine whose label is not to be wider than what was printed before.

@@ -7,9 +7,11 @@
 
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/standard_streams.h"
 #include "fleetctl/unbuffered_input.h"
 
 int main(int argc, char** argv) {
+  fleet::fleetctl::FillStandardStreams();
   std::ios::sync_with_stdio(false);
   fleet::fleetctl::UnbufferedInput input_bytes(STDIN_FILENO);
   std::istream input(&input_bytes);

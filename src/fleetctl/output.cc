@@ -95,13 +95,43 @@ std::string MetadataLabel(const std::map<std::string, std::string>& metadata) {
   return Join(pairs, ",");
 }
 
-absl::Status CheckFormat(const Flags& flags, std::initializer_list<std::string_view> formats) {
+FlagSpec OutputFlag(std::string_view help) {
+  return {.name = "output",
+          .letter = 'o',
+          .value = "FORMAT",
+          .fallback = help.starts_with("text") ? "text" : "table",
+          .help = help};
+}
+
+std::vector<std::string> FormatsOf(const FlagSpec& flag) {
+  std::vector<std::string> found;
+  for (const std::string_view format : {"text", "table", "wide", "json", "yaml", "name", "cat"}) {
+    const size_t at = flag.help.find(format);
+    if (at != std::string_view::npos && (at == 0 || flag.help[at - 1] == ' '))
+      found.emplace_back(format);
+  }
+  return found;
+}
+
+void UnifyFormat(Flags& flags) {
+  const FlagSpec* spec = flags.Find("output");
+  if (spec == nullptr || (spec->fallback != "text" && spec->fallback != "table")) return;
+  const std::string format = flags.Text("output");
+  const bool has_wide = spec->help.find("wide") != std::string_view::npos;
+  const bool is_other = format == "text" || format == "table" || (format == "wide" && !has_wide);
+  if (is_other && format != spec->fallback) flags.Set("output", spec->fallback);
+}
+
+bool HasEntities(std::string_view format) { return format == "json" || format == "yaml"; }
+
+absl::Status CheckFormat(const Flags& flags) {
+  const std::vector<std::string> formats = FormatsOf(*flags.Find("output"));
   const std::string format = flags.Text("output");
   if (std::find(formats.begin(), formats.end(), format) != formats.end()) return absl::OkStatus();
   std::string message = "-o is ";
-  for (const std::string_view& known : formats) {
-    const bool last = &known + 1 == formats.end();
-    Append(message, &known == formats.begin() ? "" : last ? " or " : ", ", known);
+  for (const std::string& known : formats) {
+    const bool last = &known == &formats.back();
+    Append(message, &known == &formats.front() ? "" : last ? " or " : ", ", known);
   }
   return UsageError(Cat(message, ", not \"", format, "\""));
 }

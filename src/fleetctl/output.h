@@ -2,7 +2,6 @@
 
 // What is printed: tables, shortened ids, JSON and YAML; and what --output may be.
 
-#include <initializer_list>
 #include <map>
 #include <ostream>
 #include <string>
@@ -40,8 +39,22 @@ std::string MachineLabel(std::string_view id, std::string_view ip, bool full);
 // "k=v,k=v", sorted by key.
 std::string MetadataLabel(const std::map<std::string, std::string>& metadata);
 
-// UsageError, naming the formats, unless --output is one of them.
-absl::Status CheckFormat(const Flags& flags, std::initializer_list<std::string_view> formats);
+// --output of a command that prints data: all take text and table, which are one, wide, which is
+// the same where there is no more to show, json and yaml. `help` names them and what else is taken;
+// the default is its first word.
+FlagSpec OutputFlag(std::string_view help);
+
+// The formats that a flag's help names: "table or text, wide (all fields), json, yaml or name".
+std::vector<std::string> FormatsOf(const FlagSpec& flag);
+
+// What people read has two names: from then on it is the flag's default, in `flags`.
+void UnifyFormat(Flags& flags);
+
+// Whether it has the entities of the API: JSON or YAML.
+bool HasEntities(std::string_view format);
+
+// UsageError, naming the formats, unless --output is one that its flag takes.
+absl::Status CheckFormat(const Flags& flags);
 
 // Prints JSON texts as `format` (json or yaml) says: a list, or the one entity.
 std::string RenderEntities(const std::vector<std::string>& entities, std::string_view format,

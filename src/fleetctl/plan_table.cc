@@ -65,16 +65,14 @@ std::string NamesText(const client::Plan& plan) {
 std::vector<FlagSpec> PlanTableFlags() {
   return {{"full", 'l', "", "", "do not shorten ids"},
           {"no-legend", 0, "", "", "no header line"},
-          {"output", 'o', "FORMAT", "table", "table, wide, json, yaml or name"}};
+          OutputFlag("table or text, wide, json, yaml or name")};
 }
 
-absl::Status CheckPlanFormat(const Flags& flags) {
-  return CheckFormat(flags, {"table", "wide", "json", "yaml", "name"});
-}
+absl::Status CheckPlanFormat(const Flags& flags) { return CheckFormat(flags); }
 
 int PrintPlan(Session& session, const client::Plan& plan) {
   const std::string format = session.flags().Text("output");
-  if (format == "json" || format == "yaml") {
+  if (HasEntities(format)) {
     session.out() << RenderEntities({plan.json}, format, /*as_list=*/false);
   } else if (format == "name") {
     session.out() << NamesText(plan);

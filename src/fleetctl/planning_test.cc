@@ -114,7 +114,7 @@ TEST(Explain, PrintsTheAnswerItself) {
   EXPECT_EQ(json::parse(fleet.Run({"explain", "a", "-o", "json"}).out), Waiting("a.service"));
   EXPECT_THAT(json::parse(fleet.Run({"explain", "a", "b", "-o", "json"}).out), SizeIs(2));
   EXPECT_THAT(fleet.Run({"explain", "a", "-o", "yaml"}).out, HasSubstr("unit: a.service\n"));
-  EXPECT_EQ(fleet.Run({"explain", "a", "-o", "wide"}).code, kUsage);
+  EXPECT_EQ(fleet.Run({"explain", "a", "-o", "name"}).code, kUsage);
 }
 
 TEST(Explain, AnUnknownUnitEndsWithFour) {
@@ -220,6 +220,8 @@ TEST(Plan, SendsWhatEachVerbNeeds) {
             json({{"verb", "add"}, {"machine", "8be9"}, {"count", 2}}));
   EXPECT_EQ(sent({"plan", "scale", "web@", "3"}),
             json({{"verb", "scale"}, {"units", {{{"name", "web@.service"}}}}, {"count", 3}}));
+  EXPECT_EQ(sent({"plan", "scale", "--reset", "web@"}),
+            json({{"verb", "scale"}, {"units", {{{"name", "web@.service"}}}}, {"reset", true}}));
   EXPECT_EQ(sent({"plan", "rebalance", "--max-moves=0"}),
             json({{"verb", "rebalance"}, {"maxMoves", 0}}));
   EXPECT_EQ(sent({"plan", "destroy", "web@*"}),
@@ -236,6 +238,9 @@ TEST(Plan, NoErrorEndsWithTheCodeOfChanges) {
                                              {"plan", "start"},
                                              {"plan", "scale", "a", "2"},
                                              {"plan", "scale", "web@", "many"},
+                                             {"plan", "scale", "--reset", "web@", "2"},
+                                             {"plan", "scale", "--reset", "a"},
+                                             {"plan", "scale", "web@"},
                                              {"plan", "drain"},
                                              {"plan", "add"},
                                              {"plan", "add", "--like=x", "-n0"},

@@ -5,22 +5,35 @@
 #include "fleetctl/process.h"
 #include "fleetctl/ssh.h"
 #include "fleetctl/ssh_log.h"
+#include "model/machine_word.h"
 
 namespace fleet::fleetctl {
+namespace {
+
+absl::StatusOr<std::string> FindAmong(const absl::StatusOr<std::vector<client::Machine>>& machines,
+                                      const std::string& word) {
+  RETURN_IF_ERROR(machines.status());
+  MachineWord meant(word);
+  for (const client::Machine& machine : *machines) meant.Consider(machine.id, machine.hostname);
+  return meant.Find();
+}
+
+}  // namespace
 
 FlagSpec SshPortFlag() { return {"ssh-port", 0, "PORT", "", "port of the machines' SSH servers"}; }
 
-absl::StatusOr<std::string> FindMachineId(Session& session, const std::string& prefix) {
-  ASSIGN_OR_RETURN(const auto machines, session.api().ListMachines());
-  std::vector<std::string> matches;
-  for (const client::Machine& machine : machines) {
-    if (machine.id == prefix) return machine.id;
-    if (machine.id.starts_with(prefix)) matches.push_back(machine.id);
-  }
-  if (matches.size() == 1) return matches[0];
-  if (matches.empty()) return absl::NotFoundError(Cat("no machine has an id like ", prefix));
-  return absl::FailedPreconditionError(
-      Cat("several machines have an id like ", prefix, ": ", Join(matches, ", ")));
+absl::StatusOr<std::string> FindMachineId(Session& session, const std::string& word) {
+  return FindAmong(session.api().ListMachines(), word);
+}
+
+absl::StatusOr<std::string> FindListedMachine(Session& session, const std::string& word) {
+  return FindAmong(session.api().ListMachines(/*keep_json=*/false, /*absent=*/true), word);
+}
+
+absl::StatusOr<std::string> FindMachineEvenAway(Session& session, const std::string& word) {
+  auto machine = FindListedMachine(session, word);
+  if (absl::IsNotFound(machine.status()) && IsMachineId(word)) return word;
+  return machine;
 }
 
 absl::StatusOr<std::string> MachineOfUnit(const client::Unit& unit) {

@@ -3,6 +3,7 @@
 // Running a command on the machine where a unit is: here without ssh, elsewhere with it.
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -13,9 +14,15 @@ namespace fleet::fleetctl {
 // --ssh-port.
 FlagSpec SshPortFlag();
 
-// The whole id of the one machine whose id is or begins with `prefix`. NOT_FOUND;
-// FAILED_PRECONDITION, naming them, if there are several.
-absl::StatusOr<std::string> FindMachineId(Session& session, const std::string& prefix);
+// The whole id of the one machine whose id is or begins with `word`, or else whose host name it
+// is. NOT_FOUND; INVALID_ARGUMENT, naming them, if there are several.
+absl::StatusOr<std::string> FindMachineId(Session& session, const std::string& word);
+
+// The same among those, too, that are away and of which something was set.
+absl::StatusOr<std::string> FindListedMachine(Session& session, const std::string& word);
+
+// The same where any machine that is away may be meant: by its whole id.
+absl::StatusOr<std::string> FindMachineEvenAway(Session& session, const std::string& word);
 
 // Where the unit is assigned and the machine present. FAILED_PRECONDITION with the reason if it is
 // nowhere, INVALID_ARGUMENT for a global one (it is on many: --machine says which).

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <queue>
+#include <set>
 #include <utility>
 
 #include "client/text.h"
@@ -102,7 +103,10 @@ UnitStep StepOf(const BackupUnit& wanted, const Needs& needs, const BackupUnit* 
                    .desired_state = wanted.desired_state,
                    .content = wanted.content,
                    .replace = replace,
-                   .force = true};
+                   .force = true,
+                   // Otherwise instances would be made or destroyed until it is set.
+                   .replicas = registered == nullptr ? wanted.replicas : std::nullopt,
+                   .made_by_replicas = wanted.made_by_replicas};
   }
   return step;
 }
@@ -124,6 +128,8 @@ MachineStep StepOf(const BackupMachine& wanted, const BackupMachine& registered,
   };
   for (const auto& [key, value] : wanted.metadata) add(key, value);
   for (const std::string& key : wanted.removed_metadata) add(key, std::nullopt);
+  step.cordons = wanted.cordoned && !registered.cordoned && !registered.drained;
+  step.drains = wanted.drained && !registered.drained;
   return step;
 }
 
@@ -147,7 +153,20 @@ RestorePlan MakeRestorePlan(const BackupDocument& backup, const BackupDocument& 
   for (const size_t i : ParentsFirst(backup.units, needs)) {
     const BackupUnit& unit = backup.units[i];
     const auto it = units.find(unit.name);
-    plan.units.push_back(StepOf(unit, needs[i], it == units.end() ? nullptr : it->second, replace));
+    const BackupUnit* registered = it == units.end() ? nullptr : it->second;
+    plan.units.push_back(StepOf(unit, needs[i], registered, replace));
+    // One that is made is made with it.
+    if (registered == nullptr || registered->replicas == unit.replicas) continue;
+    plan.replicas.push_back({.name = unit.name,
+                             .wanted = unit.replicas,
+                             .registered = replace ? std::nullopt : registered->replicas});
+  }
+  std::set<std::string_view> histories;
+  for (const BackupHistory& history : registry.rollouts) histories.insert(history.name);
+  for (const BackupHistory& history : backup.rollouts) {
+    if (!history.texts.empty() && !histories.contains(history.name)) {
+      plan.rollouts.push_back(history);
+    }
   }
   return plan;
 }

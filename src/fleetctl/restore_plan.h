@@ -2,6 +2,7 @@
 
 // What `restore` has to do: a backup against what the registry has. Pure.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,22 @@ struct MachineStep {
   std::string id;
   std::vector<client::MetadataChange> changes;  // none: nothing to do
   std::vector<Kept> kept;                       // what the registry has otherwise, which stays
+  // It is to be closed. Nothing opens a machine again.
+  bool cordons = false;
+  bool drains = false;
+};
+
+// How many instances of a template are kept; told once all units are there.
+struct ReplicasStep {
+  std::string name;
+  std::optional<int64_t> wanted;      // nullopt: none, what its text says counts
+  std::optional<int64_t> registered;  // another number, which stays
 };
 
 struct RestorePlan {
   std::vector<MachineStep> machines;
+  std::vector<ReplicasStep> replicas;
+  std::vector<BackupHistory> rollouts;  // of names for which the registry has none
   // A unit stands behind those that it follows (MachineOf=); apart from that as in the backup.
   std::vector<UnitStep> units;
 };

@@ -44,6 +44,63 @@ TEST(RestorePlan, MakesUnitsThatTheRegistryLacksWithTextAndState) {
   EXPECT_TRUE(step.change.force);
 }
 
+TEST(RestorePlan, ANumberOfReplicasIsSetWhereThereIsNone) {
+  const auto plan = [](std::optional<int64_t> registered, bool replace) {
+    const BackupUnit wanted{"a@.service", "inactive", kText, 3};
+    const BackupUnit there{"a@.service", "inactive", kText, registered};
+    return MakeRestorePlan({.units = {wanted}}, {.units = {there}}, replace).replicas;
+  };
+  ASSERT_THAT(plan(std::nullopt, false), SizeIs(1));
+  EXPECT_EQ(plan(std::nullopt, false)[0].wanted, 3);
+  EXPECT_EQ(plan(std::nullopt, false)[0].registered, std::nullopt);
+  EXPECT_THAT(plan(3, false), IsEmpty());
+  EXPECT_EQ(plan(5, false)[0].registered, 5);
+  EXPECT_EQ(plan(5, true)[0].registered, std::nullopt);
+}
+
+TEST(RestorePlan, ANumberOfReplicasThatTheBackupDoesNotHaveIsTakenBackIfThatIsAskedFor) {
+  const auto plan = [](std::optional<int64_t> registered, bool replace) {
+    const BackupUnit wanted{"a@.service", "inactive", kText};
+    const BackupUnit there{"a@.service", "inactive", kText, registered};
+    return MakeRestorePlan({.units = {wanted}}, {.units = {there}}, replace).replicas;
+  };
+  EXPECT_THAT(plan(std::nullopt, true), IsEmpty());
+  ASSERT_THAT(plan(5, false), SizeIs(1));
+  EXPECT_EQ(plan(5, false)[0].wanted, std::nullopt);
+  EXPECT_EQ(plan(5, false)[0].registered, 5);
+  ASSERT_THAT(plan(5, true), SizeIs(1));
+  EXPECT_EQ(plan(5, true)[0].wanted, std::nullopt);
+  EXPECT_EQ(plan(5, true)[0].registered, std::nullopt);
+}
+
+TEST(RestorePlan, ATemplateThatIsMadeHasItsNumberFromTheBeginning) {
+  const BackupUnit wanted{"a@.service", "inactive", kText, 3};
+  const RestorePlan plan = MakeRestorePlan({.units = {wanted}}, {}, false);
+  EXPECT_EQ(plan.units.at(0).change.replicas, 3);
+  EXPECT_THAT(plan.replicas, IsEmpty());
+}
+
+TEST(RestorePlan, MachinesAreClosedAndNeverOpened) {
+  const auto step = [](const BackupMachine& wanted, const BackupMachine& registered) {
+    return MakeRestorePlan({.machines = {wanted}}, {.machines = {registered}}, true).machines[0];
+  };
+  const BackupMachine open{.id = "m1"};
+  const BackupMachine cordoned{.id = "m1", .cordoned = true};
+  const BackupMachine drained{.id = "m1", .drained = true};
+  EXPECT_TRUE(step(cordoned, open).cordons);
+  EXPECT_TRUE(step(drained, cordoned).drains);
+  EXPECT_FALSE(step(cordoned, drained).cordons);
+  EXPECT_FALSE(step(open, drained).drains);
+}
+
+TEST(RestorePlan, AHistoryIsRestoredWhereThereIsNone) {
+  const BackupHistory history{"a.service", {{kOther, "", "update"}}};
+  EXPECT_THAT(MakeRestorePlan({.rollouts = {history}}, {}, false).rollouts, ElementsAre(history));
+  EXPECT_THAT(
+      MakeRestorePlan({.rollouts = {history}}, {.rollouts = {{"a.service", {}}}}, true).rollouts,
+      IsEmpty());
+}
+
 TEST(RestorePlan, ParentsComeBeforeTheirFollowers) {
   const BackupUnit free{"m.service", "launched", kText};
   EXPECT_THAT(OrderOf({Following("a.service", "z.service"),

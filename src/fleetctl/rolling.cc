@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/time/clock.h"
+#include "base/budget.h"
 #include "base/status.h"
 #include "client/clock.h"
 #include "client/text.h"
@@ -21,11 +22,13 @@ bool IsLostConnection(const absl::Status& status) {
 // The exit code of a rollout that does not run any more.
 int Ended(Session& session, const client::Rollout& rollout) {
   if (rollout.state == "done") {
-    session.out() << (rollout.restarts ? "Restarted " : "Updated ") << rollout.name << ": "
+    session.out() << (rollout.restarts ? "Restarted " : "Updated ") << NamesOf(rollout) << ": "
                   << rollout.total << (rollout.total == 1 ? " unit" : " units") << "\n";
+    // Those that wait for a machine.
+    for (const std::string& unit : rollout.not_started) session.err() << "  " << unit << "\n";
     return kDone;
   }
-  session.err() << "Error: the rollout of " << rollout.name
+  session.err() << "Error: the rollout of " << NamesOf(rollout)
                 << (rollout.state == "paused" ? " is paused" : " was rolled back") << ": "
                 << rollout.reason << "\n";
   if (rollout.state == "paused") {
@@ -45,14 +48,14 @@ absl::StatusOr<int> Follow(Session& session, client::Rollout rollout, const Wait
       session.err() << "Error: the rollout of " << rollout.name << " was superseded\n";
       return kFailed;
     }
-    std::string line = Cat(rollout.name, ": ", rollout.reached, " of ", rollout.total);
+    std::string line = Cat(NamesOf(rollout), ": ", rollout.reached, " of ", rollout.total);
     if (!rollout.not_started.empty()) Append(line, ", ", rollout.not_started.front());
     if (line != shown) session.err() << line << "\n";
     shown = line;
     if (rollout.state != "running") return Ended(session, rollout);
     const absl::Time now = client::MonotonicNow();
     if (now >= deadline) {
-      session.err() << "Error: timed out waiting for the rollout of " << rollout.name
+      session.err() << "Error: timed out waiting for the rollout of " << NamesOf(rollout)
                     << ", which goes on\n";
       return kTimedOut;
     }
@@ -80,16 +83,36 @@ std::vector<FlagSpec> FailureFlags() {
           {"force", 0, "", "", "only warn of unknown [X-Fleet] keys"}};
 }
 
-client::RolloutRequest RolloutRequestFrom(const Flags& flags) {
-  return {.max_unavailable = flags.Text("max-unavailable"), .supersede = flags.On("supersede")};
+absl::StatusOr<client::RolloutRequest> RolloutRequestFrom(const Flags& flags) {
+  const std::string most = flags.Text("max-unavailable");
+  if (!most.empty() && !ParseBudget(most).ok()) {
+    return UsageError(
+        Cat("--max-unavailable is a number from 1 up, such as 2, or a share from 1% to "
+            "100%, not \"",
+            most, "\""));
+  }
+  return client::RolloutRequest{.max_unavailable = most, .supersede = flags.On("supersede")};
 }
 
-absl::StatusOr<int> CarryRollout(Session& session, const std::string& verb, const std::string& unit,
-                                 const client::RolloutRequest& request, const WaitLimits& limits) {
-  ASSIGN_OR_RETURN(client::Rollout rollout, session.api().StartRollout(unit, request));
+absl::StatusOr<int> CarryRollout(Session& session, const std::string& verb,
+                                 const std::vector<client::RolledUnit>& units,
+                                 client::RolloutRequest request, const WaitLimits& limits) {
+  client::Rollout rollout;
+  if (units.size() == 1) {
+    request.content = units[0].content;
+    ASSIGN_OR_RETURN(rollout, session.api().StartRollout(units[0].name, request));
+  } else {
+    ASSIGN_OR_RETURN(rollout, session.api().StartRollout(units, request));
+  }
   if (limits.block) return Follow(session, std::move(rollout), limits);
-  session.out() << "Triggered unit " << unit << " " << verb << "\n";
+  for (const client::RolledUnit& unit : units) {
+    session.out() << "Triggered unit " << unit.name << " " << verb << "\n";
+  }
   return kDone;
+}
+
+std::string NamesOf(const client::Rollout& rollout) {
+  return rollout.together.empty() ? rollout.name : Join(rollout.together, ", ");
 }
 
 }  // namespace fleet::fleetctl

@@ -17,12 +17,16 @@ namespace fleet::fleetctl {
 std::vector<FlagSpec> RollingFlags();
 std::vector<FlagSpec> FailureFlags();
 
-// The request that the flags of RollingFlags() describe.
-client::RolloutRequest RolloutRequestFrom(const Flags& flags);
+// The request that the flags of RollingFlags() describe. UsageError.
+absl::StatusOr<client::RolloutRequest> RolloutRequestFrom(const Flags& flags);
 
-// Begins it and, unless --no-block, waits for its end, with a line on stderr about each step; the
-// exit code. `verb` is for the line of --no-block.
-absl::StatusOr<int> CarryRollout(Session& session, const std::string& verb, const std::string& unit,
-                                 const client::RolloutRequest& request, const WaitLimits& limits);
+// Begins it, of several units as one, and, unless --no-block, waits for its end, with a line on
+// stderr about each step; the exit code. `verb` is for the line of --no-block.
+absl::StatusOr<int> CarryRollout(Session& session, const std::string& verb,
+                                 const std::vector<client::RolledUnit>& units,
+                                 client::RolloutRequest request, const WaitLimits& limits);
+
+// What a rollout is of: its name, or those of several.
+std::string NamesOf(const client::Rollout& rollout);
 
 }  // namespace fleet::fleetctl

@@ -8,10 +8,12 @@
 namespace fleet::fleetctl {
 namespace {
 
+using namespace std::string_literals;
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 const char* const kText = "[Service]\nExecStart=/bin/true\n";
@@ -55,6 +57,88 @@ TEST(Scale, IsUsedWithATemplateAndANumber) {
   EXPECT_EQ(fleet.Run({"scale", "web@.service"}).code, kUsage);
 }
 
+TEST(Scale, TakesItsNumberBackToThatOfTheText) {
+  FakeFleet fleet;
+  fleet.Add("web@.service", "inactive", kText);
+  fleet.units["web@.service"]["replicas"] = 2;
+  const Result result = fleet.Run({"scale", "--reset", "web@"});
+  EXPECT_EQ(result.code, kDone) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("Unit web@2.service launched on 8be9f57e"),
+                                Not(HasSubstr("no number is kept"))));
+  ASSERT_THAT(fleet.RolloutRequests(), SizeIs(1));
+  EXPECT_EQ(fleet.RolloutRequests()[0], std::pair("/units/web@.service/scale"s, json()));
+}
+
+TEST(Scale, SaysThatTheTextHasNoNumber) {
+  FakeFleet fleet;
+  fleet.Add("web@.service", "inactive", kText);
+  const Result result = fleet.Run({"scale", "--reset", "web@.service"});
+  EXPECT_EQ(result.code, kDone) << result.err;
+  EXPECT_EQ(result.out,
+            "Unit web@.service has no Replicas=: no number is kept, and its instances stay as they "
+            "are\n");
+}
+
+TEST(Scale, IsResetWithATemplateAlone) {
+  FakeFleet fleet;
+  fleet.Add("a.service", "launched", kText);
+  EXPECT_EQ(fleet.Run({"scale", "--reset", "a.service"}).code, kUsage);
+  EXPECT_EQ(fleet.Run({"scale", "--reset", "web@.service", "3"}).code, kUsage);
+  EXPECT_EQ(fleet.Run({"scale", "--reset"}).code, kUsage);
+  EXPECT_THAT(fleet.RolloutRequests(), IsEmpty());
+}
+
+json Both(const std::string& state, const std::string& name) {
+  json rollout = Rollout(state, state == "done" ? 3 : 0);
+  rollout["name"] = name;
+  rollout["together"] = {"a.service", "web@.service"};
+  return rollout;
+}
+
+TEST(Update, OfSeveralIsOneRollout) {
+  FakeFleet fleet;
+  fleet.rollouts["a.service"] = {Both("running", "a.service"), Both("done", "a.service")};
+  const Result result =
+      fleet.Run({"update", fleet.Write("a.service", kText), fleet.Write("web@.service", kText),
+                 "--max-unavailable=1", "--rollback-on-failure"});
+  EXPECT_EQ(result.code, kDone) << result.err;
+  EXPECT_EQ(result.out, "Updated a.service, web@.service: 3 units\n");
+  const auto requests = fleet.RolloutRequests();
+  ASSERT_THAT(requests, SizeIs(1));
+  const auto& [path, body] = requests[0];
+  EXPECT_EQ(path, "/rollouts");
+  EXPECT_EQ(body, json({{"maxUnavailable", "1"},
+                        {"onFailure", "rollback"},
+                        {"units",
+                         {{{"name", "a.service"}, {"content", kText}},
+                          {{"name", "web@.service"}, {"content", kText}}}}}));
+}
+
+TEST(Restart, OfSeveralThatRollIsOneRollout) {
+  FakeFleet fleet;
+  fleet.Add("a.service", "launched", kText);
+  fleet.Add("b.service", "launched", kText);
+  fleet.rollouts["a.service"] = {Both("done", "a.service")};
+  const Result result = fleet.Run({"restart", "--rolling", "a.service", "b.service"});
+  EXPECT_EQ(result.code, kDone) << result.err;
+  ASSERT_THAT(fleet.RolloutRequests(), SizeIs(1));
+  EXPECT_EQ(
+      fleet.RolloutRequests()[0].second,
+      json({{"restart", true}, {"units", {{{"name", "a.service"}}, {{"name", "b.service"}}}}}));
+  EXPECT_THAT(fleet.Changes(), IsEmpty());
+}
+
+TEST(Rollout, ShowsOneOfSeveralOnceWithItsNames) {
+  FakeFleet fleet;
+  fleet.rollouts["a.service"] = {Both("running", "a.service")};
+  fleet.rollouts["web@.service"] = {Both("running", "web@.service")};
+  const Result result = fleet.Run({"rollout", "status"});
+  EXPECT_EQ(result.out,
+            "a.service, web@.service: update running, 0 of 3 units\n"
+            "  a.service brings abcdef0 instead of 9876543\n"
+            "  web@.service brings abcdef0 instead of 9876543\n");
+}
+
 TEST(Update, FollowsTheRolloutToItsEnd) {
   FakeFleet fleet;
   fleet.rollouts["web@.service"] = {Rollout("running", 0), Rollout("running", 2),
@@ -89,8 +173,10 @@ TEST(Update, TakesTheTextOfOneFileForSeveralUnits) {
   fleet.rollouts["b.service"] = {Rollout("done", 1)};
   const Result result = fleet.Run({"update", "a", "b.service", fleet.Write("new.txt", kText)});
   EXPECT_EQ(result.code, kDone) << result.err;
-  ASSERT_THAT(fleet.RolloutRequests(), SizeIs(2));
-  EXPECT_EQ(fleet.RolloutRequests()[1].first, "/units/b.service/rollout");
+  const auto requests = fleet.RolloutRequests();
+  ASSERT_THAT(requests, SizeIs(1));
+  EXPECT_EQ(requests[0].second["units"][1]["name"], "b.service");
+  EXPECT_EQ(requests[0].second["units"][1]["content"], kText);
 }
 
 TEST(Update, TimesOutWhileTheRolloutGoesOn) {
@@ -112,6 +198,21 @@ TEST(Update, NeedsATextAndOneWayToFail) {
             kUsage);
 }
 
+TEST(Update, SaysWhatMaxUnavailableMayBe) {
+  FakeFleet fleet;
+  fleet.Add("web@.service", "inactive", kText);
+  const std::string file = fleet.Write("web@.service", kText);
+  for (const std::string bad : {"0", "-1", "200%", "0%", "foo"}) {
+    const Result result = fleet.Run({"update", "--max-unavailable=" + bad, file});
+    EXPECT_EQ(result.code, kUsage) << bad;
+    EXPECT_THAT(result.err, HasSubstr("a number from 1 up, such as 2, or a share from 1% to 100%, "
+                                      "not \"" +
+                                      bad + "\""));
+    EXPECT_EQ(fleet.Run({"restart", "--max-unavailable=" + bad, "web@"}).code, kUsage) << bad;
+  }
+  EXPECT_THAT(fleet.RolloutRequests(), IsEmpty());
+}
+
 TEST(Restart, OfATemplateIsARollout) {
   FakeFleet fleet;
   fleet.Add("web@.service", "inactive", kText);
@@ -124,6 +225,38 @@ TEST(Restart, OfATemplateIsARollout) {
   EXPECT_EQ(fleet.Run({"restart", "--rolling", "a.service"}).code, kDone);
   EXPECT_THAT(fleet.RolloutRequests(), SizeIs(2));
   EXPECT_THAT(fleet.Changes(), IsEmpty());
+}
+
+TEST(Destroy, OfATemplateNamesTheInstancesThatItKeepsAndWaitsForThem) {
+  FakeFleet fleet;
+  fleet.Add("web@.service", "inactive", kText);
+  for (const std::string name : {"web@1.service", "web@2.service", "web@9.service"})
+    fleet.Add(name, "launched", kText);
+  fleet.Add("other@1.service", "launched", kText);
+  for (const std::string name : {"web@1.service", "web@2.service", "other@1.service"})
+    fleet.units[name]["madeByReplicas"] = true;
+  fleet.states = json::array({{{"name", "web@2.service"}, {"machineID", FakeFleet::kMachine}}});
+  Result result = fleet.Run({"destroy", "--timeout=20ms", "web@"});
+  EXPECT_EQ(result.code, kTimedOut);
+  EXPECT_THAT(result.err, HasSubstr("web@2.service to be destroyed: it still runs on"));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("Destroyed web@.service\n"), HasSubstr("Destroyed web@1.service\n"),
+                    Not(HasSubstr("web@9")), Not(HasSubstr("other"))));
+  EXPECT_TRUE(fleet.units.contains("web@9.service") && fleet.units.contains("other@1.service"));
+  // The template first: it would have them made again.
+  EXPECT_EQ(fleet.Changes()[0]["name"], "web@.service");
+}
+
+// It would make those again that it keeps.
+TEST(Destroy, LeavesTheInstancesOfATemplateThatIsNotDestroyed) {
+  FakeFleet fleet;
+  fleet.Add("web@.service", "inactive", kText);
+  fleet.Add("web@1.service", "launched", kText);
+  fleet.units["web@1.service"]["madeByReplicas"] = true;
+  fleet.refused["web@.service"] = "it is not to be";
+  EXPECT_EQ(fleet.Run({"destroy", "web@"}).code, kFailed);
+  EXPECT_TRUE(fleet.units.contains("web@1.service"));
+  EXPECT_EQ(fleet.Run({"destroy", "web@1"}).out, "Destroyed web@1.service\n");
 }
 
 TEST(Rollout, ShowsAndControls) {
@@ -148,6 +281,8 @@ TEST(Rollout, ShowsAndControls) {
   EXPECT_EQ(fleet.Run({"rollout", "pause", "b.service"}).code, kNotFound);
   EXPECT_EQ(fleet.Run({"rollout", "stop", "web@.service"}).code, kUsage);
   EXPECT_EQ(fleet.Run({"rollout", "resume"}).code, kUsage);
+  EXPECT_THAT(fleet.Run({"rollout", "status", "web@.service", "-o", "yaml"}).out,
+              testing::StartsWith("---\n"));
   EXPECT_THAT(fleet.Run({"rollout", "status", "web@.service", "-o", "json"}).out,
               HasSubstr("\"state\":\"paused\""));
 }

@@ -1,6 +1,7 @@
 #include "fleetctl/top_screen.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <tuple>
 #include <utility>
@@ -51,8 +52,11 @@ std::string Styled(const std::string& line, std::string_view style, bool colour)
   return colour ? Cat("\033[", style, "m", line, "\033[0m") : line;
 }
 
+// What needs a look comes first.
+enum Order : int { kFailedUnit, kWaitingUnit, kDriftedUnit, kPendingUnit, kGoodUnit };
+
 struct UnitRow {
-  int order = 0;  // what needs a look comes first
+  Order order = kFailedUnit;
   std::string unit;
   std::string machine;
   std::string active;
@@ -60,19 +64,20 @@ struct UnitRow {
   std::string note;
 };
 
-int OrderOf(const client::UnitOnMachine& status) {
-  if (status.progress == "failed" || status.active_state == "failed") return 0;
-  if (status.progress == "waiting") return 1;
-  return status.progress == "pending" ? 2 : 3;
+Order OrderOf(const client::UnitOnMachine& status) {
+  if (status.progress == "failed" || status.active_state == "failed") return kFailedUnit;
+  if (status.progress == "waiting") return kWaitingUnit;
+  if (!status.drift.empty()) return kDriftedUnit;
+  return status.progress == "pending" ? kPendingUnit : kGoodUnit;
 }
 
 std::vector<UnitRow> UnitRows(const ClusterPicture& picture, bool troubled_only) {
   std::vector<UnitRow> rows;
   const auto add = [&](const client::Unit& unit, const client::UnitOnMachine& status,
                        const std::string& machine) {
-    const int order = OrderOf(status);
-    if (troubled_only && order == 3) return;
-    std::string note = WithShortIds(status.reason, false);
+    const Order order = OrderOf(status);
+    if (troubled_only && order == kGoodUnit) return;
+    std::string note = WithShortIds(status.reason.empty() ? status.drift : status.reason, false);
     if (note.empty() && status.progress == "pending") note = Cat("to be ", unit.desired_state);
     rows.push_back({order, unit.name, ShortId(machine, false), status.active_state,
                     status.sub_state, std::move(note)});
@@ -96,12 +101,15 @@ std::string Summary(const ClusterPicture& picture, const std::vector<UnitRow>& r
   std::string text =
       Cat("fleet ", clock, "  ", picture.machines.size(), " machines  ", picture.units.size(),
           " units: ", count([](const UnitRow& row) { return row.active == "active"; }), " active");
-  if (const size_t n = count([](const UnitRow& row) { return row.order == 0; }); n > 0)
-    Append(text, ", ", n, " failed");
-  if (const size_t n = count([](const UnitRow& row) { return row.order == 1; }); n > 0)
-    Append(text, ", ", n, " waiting");
-  if (const size_t n = count([](const UnitRow& row) { return row.order == 2; }); n > 0)
-    Append(text, ", ", n, " on their way");
+  constexpr std::array<std::pair<Order, std::string_view>, 4> kTroubles = {
+      {{kFailedUnit, " failed"},
+       {kWaitingUnit, " waiting"},
+       {kDriftedUnit, " drifted"},
+       {kPendingUnit, " on their way"}}};
+  for (const auto& [order, word] : kTroubles) {
+    const size_t n = count([order = order](const UnitRow& row) { return row.order == order; });
+    if (n > 0) Append(text, ", ", n, word);
+  }
   return text;
 }
 
@@ -199,9 +207,9 @@ std::vector<std::string> DrawTop(const ClusterPicture& picture, const TopView& v
     const UnitRow& row = rows[index];
     const std::string line =
         Line(unit_columns, {row.unit, row.machine, row.active, row.sub, row.note}, width);
-    lines.push_back(row.order == 0   ? Styled(line, "31", view.colour)
-                    : row.order <= 2 ? Styled(line, "33", view.colour)
-                                     : line);
+    lines.push_back(row.order == kFailedUnit ? Styled(line, "31", view.colour)
+                    : row.order < kGoodUnit  ? Styled(line, "33", view.colour)
+                                             : line);
   }
 
   title({{"CHANGES", 0}});

@@ -81,6 +81,15 @@ TEST(Top, ShowsWhatNeedsALookFirst) {
   EXPECT_THAT(title[3], StartsWith("u100.service"));
 }
 
+TEST(Top, ShowsWhatSomebodyElseHasChanged) {
+  ClusterPicture picture = Picture(1, 3, 0);
+  picture.units["z.service"] = UnitOf("z.service", "reached", "inactive");
+  picture.units["z.service"].status.drift = "stopped by hand";
+  const auto lines = DrawTop(picture, {.troubled_only = true});
+  EXPECT_THAT(lines[0], HasSubstr("3 active, 1 drifted"));
+  EXPECT_THAT(lines, Contains(testing::AllOf(StartsWith("z.service"), HasSubstr("by hand"))));
+}
+
 TEST(Top, MovesThroughTheUnitsToTheLastOne) {
   const ClusterPicture picture = Picture(3, 100, 5);
   TopView view;

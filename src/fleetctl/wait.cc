@@ -55,6 +55,9 @@ class Follower {
   }
 
   void Report() {
+    for (const Delay& delay : waiter_.TakeDelays()) {
+      if (callbacks_.delay) callbacks_.delay(delay);
+    }
     for (const Outcome& outcome : waiter_.TakeOutcomes()) callbacks_.outcome(outcome);
   }
 

@@ -26,6 +26,7 @@ absl::StatusOr<WaitLimits> WaitLimitsFrom(const Flags& flags);
 
 struct WaitCallbacks {
   std::function<void(const Outcome&)> outcome;
+  std::function<void(const Delay&)> delay;       // may be null
   std::function<void(std::string_view)> notice;  // about the connection
 };
 

@@ -18,6 +18,7 @@ std::string_view DesiredFor(Goal goal) {
     case Goal::kDestroyed:
       return "inactive";
     case Goal::kMoved:
+    case Goal::kSettled:
       break;  // any but inactive
   }
   return "";
@@ -43,6 +44,7 @@ std::string HowFar(const client::Unit& unit) {
 
 std::string_view ToString(Goal goal) {
   if (goal == Goal::kMoved) return "moved";
+  if (goal == Goal::kSettled) return "settled";
   return goal == Goal::kDestroyed ? "destroyed" : DesiredFor(goal);
 }
 
@@ -87,7 +89,7 @@ void Waiter::OnUnit(const client::Unit& unit, absl::Time now) {
 }
 
 bool Waiter::IsRedirected(const client::Unit& unit) const {
-  if (goal_ == Goal::kMoved) return unit.desired_state == "inactive";
+  if (goal_ == Goal::kMoved || goal_ == Goal::kSettled) return unit.desired_state == "inactive";
   return unit.desired_state != DesiredFor(goal_);
 }
 
@@ -110,14 +112,37 @@ void Waiter::Judge(const std::string& name, Target& target, const client::Unit& 
   }
   const std::string& progress = unit.status.progress;
   const bool has_begun = goal_ != Goal::kMoved || unit.move_to.empty();
+  if (progress != "pending" || unit.status.reason != target.delayed_by) target.delayed_by.clear();
   if (has_begun && (progress == "failed" || progress == "waiting")) {
     outcome.kind = progress == "failed" ? Outcome::Kind::kFailed : Outcome::Kind::kWaiting;
     Close(name, target, std::move(outcome));
   } else if (has_begun && progress == "reached") {
     JudgeReached(name, target, now);
   } else {
-    target.holding = false;
+    JudgePending(target, now);
   }
+}
+
+void Waiter::JudgePending(Target& target, absl::Time now) {
+  target.holding = false;
+  const std::string& reason = target.last.status.reason;
+  if (target.last.status.progress != "pending" || reason.empty() || reason == target.delayed_by)
+    return;
+  target.delayed_by = reason;
+  target.delayed_at = now;
+  target.told_delay = false;
+  wakeup_ = std::min(wakeup_, now + kPatience);
+}
+
+void Waiter::TellDelay(const std::string& name, Target& target, absl::Time now) {
+  if (target.delayed_by.empty() || target.told_delay) return;
+  if (now < target.delayed_at + kPatience) {
+    wakeup_ = std::min(wakeup_, target.delayed_at + kPatience);
+    return;
+  }
+  target.told_delay = true;
+  delays_.push_back(
+      {.name = name, .machine_id = target.last.status.machine_id, .reason = target.delayed_by});
 }
 
 void Waiter::JudgeReached(const std::string& name, Target& target, absl::Time now) {
@@ -170,6 +195,7 @@ void Waiter::OnTime(absl::Time now) {
   wakeup_ = absl::InfiniteFuture();
   for (auto& [name, target] : targets_) {
     if (target.closed) continue;
+    TellDelay(name, target, now);
     if (!target.holding || now < target.reached_at + kWindow) {
       all_held = false;
       if (target.holding) wakeup_ = std::min(wakeup_, target.reached_at + kWindow);
@@ -213,5 +239,7 @@ void Waiter::Close(const std::string& name, Target& target, Outcome outcome) {
 }
 
 std::vector<Outcome> Waiter::TakeOutcomes() { return std::exchange(outcomes_, {}); }
+
+std::vector<Delay> Waiter::TakeDelays() { return std::exchange(delays_, {}); }
 
 }  // namespace fleet::fleetctl

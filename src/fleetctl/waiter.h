@@ -20,9 +20,10 @@ enum class Goal {
   kLoaded,
   kInactive,
   kDestroyed,
-  kMoved,  // it has its desired state on another machine
+  kMoved,    // it has its desired state on another machine
+  kSettled,  // it has its desired state, wherever that is
 };
-std::string_view ToString(Goal goal);  // "launched", "loaded", "inactive", "destroyed", "moved"
+std::string_view ToString(Goal goal);  // "launched", "inactive", "moved", "settled" …
 
 struct Outcome {
   enum class Kind {
@@ -43,10 +44,19 @@ struct Outcome {
   std::string desired;  // of kDone: the desired state that it has
 };
 
+// What keeps a unit that is under way from getting there. It is waited for nevertheless.
+struct Delay {
+  std::string name;
+  std::string machine_id;  // empty: none
+  std::string reason;
+};
+
 class Waiter {
  public:
   // A unit counts as started when it has not failed this long after its job has ended.
   static constexpr absl::Duration kWindow = absl::Milliseconds(100);
+  // What keeps a unit for less than this is not told.
+  static constexpr absl::Duration kPatience = absl::Seconds(1);
 
   // Not for kMoved.
   Waiter(Goal goal, const std::vector<std::string>& names);
@@ -68,6 +78,8 @@ class Waiter {
 
   // The outcomes since the last call, in the order they came about.
   std::vector<Outcome> TakeOutcomes();
+  // What keeps units, each reason once, since the last call.
+  std::vector<Delay> TakeDelays();
   bool done() const { return open_ == 0; }
   // When OnTime() has something to do; InfiniteFuture if it has not.
   absl::Time next_wakeup() const { return wakeup_; }
@@ -81,10 +93,15 @@ class Waiter {
     bool present = true;             // kDestroyed: the unit is registered
     std::set<std::string> machines;  // kDestroyed: where it has a state
     std::string destination;         // kMoved
+    std::string delayed_by;          // the reason that its status has, while it is under way
+    absl::Time delayed_at;           // since then
+    bool told_delay = false;
     client::Unit last;
   };
 
   void Judge(const std::string& name, Target& target, const client::Unit& unit, absl::Time now);
+  void JudgePending(Target& target, absl::Time now);
+  void TellDelay(const std::string& name, Target& target, absl::Time now);
   void JudgeReached(const std::string& name, Target& target, absl::Time now);
   bool IsRedirected(const client::Unit& unit) const;
   void CheckDestroyed(const std::string& name, Target& target);
@@ -96,6 +113,7 @@ class Waiter {
   size_t open_ = 0;
   absl::Time wakeup_ = absl::InfiniteFuture();  // may be too early
   std::vector<Outcome> outcomes_;
+  std::vector<Delay> delays_;
 };
 
 }  // namespace fleet::fleetctl

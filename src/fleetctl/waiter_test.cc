@@ -46,6 +46,33 @@ TEST(Waiter, AUnitHasStartedWhenItHasNotFailedWithinTheWindow) {
   EXPECT_TRUE(waiter.done());
 }
 
+TEST(Waiter, WhatKeepsAUnitIsToldOnceItHasKeptItForASecond) {
+  Waiter waiter(Goal::kLaunched, {"a"});
+  client::Unit unit = UnitOf("a", "launched", "pending");
+  unit.status.reason = "disk full";
+  waiter.OnSnapshot({unit}, {}, At(0));
+  EXPECT_THAT(waiter.TakeDelays(), IsEmpty());
+  EXPECT_EQ(waiter.next_wakeup(), At(1000));
+  waiter.OnUnit(unit, At(500));  // it is the same
+  waiter.OnTime(At(1000));
+  const auto delays = waiter.TakeDelays();
+  ASSERT_EQ(delays.size(), 1U);
+  EXPECT_EQ(delays[0].name, "a");
+  EXPECT_EQ(delays[0].machine_id, "m1");
+  EXPECT_EQ(delays[0].reason, "disk full");
+  waiter.OnTime(At(5000));
+  EXPECT_THAT(waiter.TakeDelays(), IsEmpty());
+  EXPECT_EQ(waiter.next_wakeup(), absl::InfiniteFuture());
+  EXPECT_FALSE(waiter.done());
+  // What passes within that time is not.
+  unit.status.reason = "another";
+  waiter.OnUnit(unit, At(6000));
+  waiter.OnUnit(UnitOf("a", "launched", "reached"), At(6500));
+  waiter.OnTime(At(7500));
+  EXPECT_THAT(waiter.TakeDelays(), IsEmpty());
+  EXPECT_THAT(Take(waiter), ElementsAre(std::pair("a", Kind::kDone)));
+}
+
 TEST(Waiter, AUnitThatTheClusterMakesIsStillToCome) {
   Waiter waiter(Goal::kLaunched, {"a"});
   waiter.ExpectMaking();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "fmt/core.h"
+#include "model/features.h"
 
 namespace fleet::fleetd {
 
@@ -35,6 +36,7 @@ MachineRecord MakeMachineRecord(const Config& config, const host::MachineFacts& 
   record.version = FLEET_VERSION;
   record.boot_id = facts.boot_id;
   record.token = token;
+  record.features = KnownFeatures();
   if (config.systemd_user) record.systemd_user = OwnUserName();
   for (const ListenAddress& address : config.listen) {
     if (IsLoopback(address)) continue;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/features.h"
+
 namespace fleet::fleetd {
 namespace {
 
@@ -31,6 +33,7 @@ TEST(MachineRecord, SaysWhatTheMachineIs) {
   EXPECT_EQ(record.token, "token");
   EXPECT_THAT(record.metadata, ElementsAre(Pair("zone", "a")));
   EXPECT_NE(record.version, "");
+  EXPECT_EQ(record.features, KnownFeatures());
   EXPECT_EQ(record.systemd_user, "");
   EXPECT_FALSE(record.leaving);
 }

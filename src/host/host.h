@@ -92,6 +92,8 @@ class UnitDirectory {
   }
   // Note first, then text, then the link: a crash in between leaves something List() shows.
   virtual absl::Status Install(const InstalledUnit& unit) = 0;
+  // Whether Install() would succeed now; nothing changes. With the same errors.
+  virtual absl::Status CheckInstall(const InstalledUnit& unit) = 0;
   virtual absl::Status WriteNote(const std::string& name, const UnitNote& note) = 0;
   // Removes link, text and note. OK if there is none.
   virtual absl::Status Remove(const std::string& name) = 0;

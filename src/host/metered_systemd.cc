@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/metered.h"
+
 namespace fleet::host {
 namespace {
 
@@ -57,12 +59,9 @@ class MeteredSystemd final : public Systemd {
   template <typename Answer>
   absl::AnyInvocable<void(Answer)> Metered(std::string_view kind,
                                            absl::AnyInvocable<void(Answer)> done) {
-    return [kind, executor = executor_, metrics = metrics_, begun = executor_->Now(),
-            done = std::move(done)](Answer answer) mutable {
-      metrics->jobs.With({kind, ResultOf(answer)}).Add();
-      metrics->durations.With({kind}).Observe(absl::ToDoubleSeconds(executor->Now() - begun));
-      done(std::move(answer));
-    };
+    return metrics::Metered(
+        metrics::Asked{metrics_->jobs, metrics_->durations}, executor_, kind,
+        [](const Answer& answer) { return ResultOf(answer); }, std::move(done));
   }
 
   std::unique_ptr<Systemd> systemd_;

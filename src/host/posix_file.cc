@@ -98,6 +98,18 @@ absl::Status RemoveFile(const std::string& path) {
   return ErrnoOf(errno, "remove", path);
 }
 
+absl::Status Overwrite(const std::string& path, std::string_view content) {
+  const Descriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (file.get() < 0) return ErrnoOf(errno, "open", path);
+  struct stat status {};
+  if (fstat(file.get(), &status) != 0) return ErrnoOf(errno, "look at", path);
+  if (!S_ISREG(status.st_mode) || status.st_size != static_cast<off_t>(content.size())) {
+    return absl::FailedPreconditionError("what is to be written over " + path +
+                                         " is of another size");
+  }
+  return WriteAll(file.get(), content, path);
+}
+
 absl::Status EnsureModifiedAfter(const std::string& path, const timespec& time) {
   ASSIGN_OR_RETURN(const auto status, FileStatus(path));
   if (!status || IsAfter(status->st_mtim, time)) return absl::OkStatus();

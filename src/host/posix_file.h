@@ -31,6 +31,10 @@ absl::Status MakeDirectories(const std::string& path);
 // Unlinks. OK if there is no such file.
 absl::Status RemoveFile(const std::string& path);
 
+// Writes `content` in place of that of a file of the same size, in one call and without a new block
+// of the disk. FAILED_PRECONDITION if the file is of another size.
+absl::Status Overwrite(const std::string& path, std::string_view content);
+
 // Moves the path's own time of modification to just after `time` (by a microsecond, which is what
 // systemd keeps) if it is not later already.
 absl::Status EnsureModifiedAfter(const std::string& path, const timespec& time);

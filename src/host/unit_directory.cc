@@ -167,13 +167,23 @@ absl::Status FileUnitDirectory::Install(const InstalledUnit& unit) {
   if (link != Link::kRight) {
     ASSIGN_OR_RETURN(new_link, TemporaryFile::Link(links_, TextPath(unit.name)));
   }
-  RETURN_IF_ERROR(InstallText(unit));
+  ASSIGN_OR_RETURN(Staged staged, Stage(unit));
+  RETURN_IF_ERROR(staged.note.Place(NotePath(unit.name)));
+  if (staged.text) RETURN_IF_ERROR(staged.text->Place(TextPath(unit.name)));
   if (!new_link) return absl::OkStatus();
   RETURN_IF_ERROR(new_link->Place(LinkPath(unit.name), link == Link::kAbsent));
   return links_before ? EnsureModifiedAfter(links_, links_before->st_mtim) : absl::OkStatus();
 }
 
-absl::Status FileUnitDirectory::InstallText(const InstalledUnit& unit) {
+absl::Status FileUnitDirectory::CheckInstall(const InstalledUnit& unit) {
+  RETURN_IF_ERROR(CheckName(unit.name));
+  RETURN_IF_ERROR(Prepare());
+  RETURN_IF_ERROR(LookAtLink(unit.name).status());
+  return Stage(unit).status();
+}
+
+absl::StatusOr<FileUnitDirectory::Staged> FileUnitDirectory::Stage(
+    const InstalledUnit& unit) const {
   const std::string path = TextPath(unit.name);
   ASSIGN_OR_RETURN(const std::string note_text, WriteUnitNote(unit.note));
   ASSIGN_OR_RETURN(const auto before, FileStatus(path));
@@ -186,16 +196,19 @@ absl::Status FileUnitDirectory::InstallText(const InstalledUnit& unit) {
     if (before) RETURN_IF_ERROR(EnsureModifiedAfter(text->path(), before->st_mtim));
   }
   ASSIGN_OR_RETURN(TemporaryFile note, TemporaryFile::Write(notes_, note_text));
-  RETURN_IF_ERROR(note.Place(NotePath(unit.name)));
-  return text ? text->Place(path) : absl::OkStatus();
+  return Staged{std::move(text), std::move(note)};
 }
 
 absl::Status FileUnitDirectory::WriteNote(const std::string& name, const UnitNote& note) {
   RETURN_IF_ERROR(CheckName(name));
   RETURN_IF_ERROR(MakeDirectories(notes_));
   ASSIGN_OR_RETURN(const std::string text, WriteUnitNote(note));
-  ASSIGN_OR_RETURN(TemporaryFile file, TemporaryFile::Write(notes_, text));
-  return file.Place(NotePath(name));
+  auto file = TemporaryFile::Write(notes_, text);
+  if (file.ok()) return file->Place(NotePath(name));
+  // That a unit is being stopped has to be noted on a full disk, too.
+  return absl::IsResourceExhausted(file.status()) && Overwrite(NotePath(name), text).ok()
+             ? absl::OkStatus()
+             : file.status();
 }
 
 absl::Status FileUnitDirectory::Remove(const std::string& name) {

@@ -15,12 +15,14 @@
 // unit linked within a tick of another's start would not be found, and a text changed within a tick
 // of its loading would be stale. A text that stays the same is not written again.
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "host/host.h"
+#include "host/posix_file.h"
 
 namespace fleet::host {
 
@@ -41,6 +43,7 @@ class FileUnitDirectory final : public UnitDirectory {
   // link has the name, naming it; RESOURCE_EXHAUSTED if the disk is full. After an error everything
   // is as it was, unless the error came from the last renames.
   absl::Status Install(const InstalledUnit& unit) override;
+  absl::Status CheckInstall(const InstalledUnit& unit) override;
   absl::Status WriteNote(const std::string& name, const UnitNote& note) override;
   absl::Status Remove(const std::string& name) override;
   absl::Status RemoveInstallLinks(const std::vector<std::string>& names) override;
@@ -53,7 +56,12 @@ class FileUnitDirectory final : public UnitDirectory {
   std::string LinkPath(const std::string& name) const { return links_ + "/" + name; }
   absl::Status Prepare();
   absl::StatusOr<Link> LookAtLink(const std::string& name) const;
-  absl::Status InstallText(const InstalledUnit& unit);
+  // A text and its note, written and not yet in place.
+  struct Staged {
+    std::optional<TemporaryFile> text;  // none if it is there already
+    TemporaryFile note;
+  };
+  absl::StatusOr<Staged> Stage(const InstalledUnit& unit) const;
   absl::StatusOr<InstalledUnit> Read(const std::string& name) const;
 
   std::string directory_;

@@ -315,12 +315,31 @@ TEST_F(UnitDirectoryTest, LeavesEverythingAsItWasWhenTheDiskIsFull) {
     unit.note.generation = 2;
     const absl::Status status = directory.Install(unit);
     EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+    EXPECT_TRUE(absl::IsResourceExhausted(directory.CheckInstall(unit)));
     EXPECT_THAT(status.message(), HasSubstr(Units().string()));
   }
   EXPECT_EQ(*directory.List(), std::vector{old});
   EXPECT_THAT(Names(Units()), UnorderedElementsAre(".notes", "a.service"));
   EXPECT_THAT(Names(Links()), ElementsAre("a.service"));
   EXPECT_EQ(directory.Install(Unit("c.service")), absl::OkStatus());
+  EXPECT_EQ(umount2(Units().c_str(), MNT_DETACH), 0);
+}
+
+TEST_F(UnitDirectoryTest, ChangesANoteOnADiskThatIsFull) {
+  fs::create_directories(Units());
+  if (mount("tmpfs", Units().c_str(), "tmpfs", 0, "size=64k") != 0) {
+    GTEST_SKIP() << "no small file system can be mounted here: error " << errno;
+  }
+  FileUnitDirectory directory = Open();
+  InstalledUnit unit = Unit("a.service", "text\n");
+  EXPECT_EQ(directory.Install(unit), absl::OkStatus());
+  std::ofstream(Units() / "filler") << std::string(100'000, '#');
+  unit.note.starting = unit.note.enabled = true;
+  unit.note.started = false;
+  unit.note.generation = 9'000'000'000;
+  EXPECT_EQ(directory.WriteNote("a.service", unit.note), absl::OkStatus());
+  EXPECT_EQ(*directory.List(), std::vector{unit});
+  EXPECT_TRUE(absl::IsResourceExhausted(directory.WriteNote("b.service", unit.note)));
   EXPECT_EQ(umount2(Units().c_str(), MNT_DETACH), 0);
 }
 

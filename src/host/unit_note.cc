@@ -10,6 +10,9 @@ namespace fleet::host {
 namespace {
 
 constexpr int kVersion = 1;
+// Notes are filled up with empty lines to a multiple of this: whatever changes in one then fits in
+// its place, on a disk that is full.
+constexpr size_t kBlock = 512;
 
 bool IsOneLine(std::string_view value) {
   return value.find('\n') == std::string_view::npos && value.find('\0') == std::string_view::npos;
@@ -68,12 +71,14 @@ absl::StatusOr<std::string> WriteUnitNote(const UnitNote& note) {
   if (!IsOneLine(note.uid) || !IsOneLine(note.content_hash)) {
     return absl::InvalidArgumentError("a unit's uid and hash must be one line each");
   }
-  return fmt::format(
+  std::string text = fmt::format(
       "version={}\nuid={}\ngeneration={}\ncontent_hash={}\nstarting={}\nstarted={}\nenabling={}\n"
       "enabled={}\nrestarts={}\nstarts={}\n",
       kVersion, note.uid, note.generation, note.content_hash, YesOrNo(note.starting),
       YesOrNo(note.started), YesOrNo(note.enabling), YesOrNo(note.enabled), note.restarts,
       note.starts);
+  text.resize((text.size() + kBlock - 1) / kBlock * kBlock, '\n');
+  return text;
 }
 
 absl::StatusOr<UnitNote> ReadUnitNote(std::string_view text) {

@@ -29,7 +29,7 @@ bool MayFollow(const std::optional<Stored<T>>& before, const std::optional<Store
 
 bool MayFollow(const ClusterView& before, const ClusterView& after) {
   const int64_t revision = before.revision;
-  // The id is written once and stays.
+  // Only a registry that has been restored or replaced has another id.
   if (before.cluster_id &&
       (!after.cluster_id || after.cluster_id->value.id != before.cluster_id->value.id)) {
     return false;

@@ -74,4 +74,26 @@ absl::Status CheckFollowingEnds(
   return absl::OkStatus();
 }
 
+absl::Status CheckFollows(
+    const UnitName& name, const Requirements& requirements,
+    absl::FunctionRef<std::shared_ptr<const UnitFile>(const std::string&)> text_of) {
+  const std::vector<Followed> followed = UnitsFollowed(requirements);
+  if (followed.empty()) return absl::OkStatus();
+  // As which ParseRequirements() has read it.
+  const std::string unit = name.is_template()
+                               ? fmt::format("{}@instance.{}", name.prefix(), name.suffix())
+                               : name.full();
+  absl::Status status =
+      CheckFollowingEnds(unit, followed, [&](const std::string& other) -> std::vector<Followed> {
+        const auto other_name = UnitName::Parse(other);
+        const auto file = text_of(other);
+        if (!other_name.ok() || !file || !file->HasSection("X-Fleet")) return {};
+        const auto its = ParseRequirements(*file, *other_name);
+        return its.ok() ? UnitsFollowed(*its) : std::vector<Followed>();
+      });
+  if (status.ok() || !name.is_template()) return status;
+  return absl::InvalidArgumentError(fmt::format("no instance of {} could be placed: {}",
+                                                name.full(), std::string(status.message())));
+}
+
 }  // namespace fleet

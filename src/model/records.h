@@ -69,6 +69,11 @@ struct MachineSettings {
   bool cordoned = false;  // it gets nothing new
   // Its units are to move away, and nothing new comes; global units stop, too.
   bool drained = false;
+  // When the drain ends, whatever is left; InfiniteFuture: never. By the clock of the engine.
+  absl::Time drain_deadline = absl::InfiniteFuture();
+  // What is left at the deadline is stopped, whatever holds it; otherwise it stays.
+  bool drain_forces = false;
+  bool drain_expired = false;  // the engine found something left at the deadline
   // FleetLock: the group in which it has asked for a slot, to reboot; empty if it has not.
   std::string lock_group;
   bool lock_granted = false;  // it has the slot, and is drained for it
@@ -77,7 +82,21 @@ struct MachineSettings {
   // Whether newcomers are kept away.
   bool IsClosed() const { return cordoned || drained || lock_granted; }
   // Whether what is there has to leave.
-  bool IsEmptied() const { return drained || lock_granted; }
+  bool IsEmptied() const { return (drained && (!drain_expired || drain_forces)) || lock_granted; }
+  // Whether it has to leave whatever holds it.
+  bool IsForced() const { return drained && drain_expired && drain_forces; }
+  void Drain(absl::Time deadline, bool forces) {
+    drained = true;
+    drain_deadline = deadline;
+    drain_forces = forces;
+    drain_expired = false;
+  }
+  // Uncordoned: it takes units again, whatever kept them away.
+  void Open() {
+    cordoned = drained = drain_forces = drain_expired = lock_granted = false;
+    drain_deadline = absl::InfiniteFuture();
+    lock_group.clear();
+  }
 
   bool operator==(const MachineSettings&) const = default;
 };
@@ -158,7 +177,8 @@ struct HoldRecord {
 
 // cluster/id
 struct ClusterIdRecord {
-  std::string id;  // random, written by the first engine that leads
+  // Random; by the first engine that leads, and anew by one that sees the registry restored.
+  std::string id;
   std::string unknown;
 
   bool operator==(const ClusterIdRecord&) const = default;
@@ -195,6 +215,9 @@ struct RolloutRecord {
   bool rolls_back = false;             // when a unit fails; otherwise it pauses
   std::string reason;                  // why it is paused or has failed
   std::vector<FormerContent> history;  // the latest first, at most 10
+  // The names of one rollout of several, this one's too: their records have the same uid, unless
+  // another rollout has taken one since. Sorted; empty: it is alone.
+  std::vector<std::string> together;
   std::string unknown;
 
   bool operator==(const RolloutRecord&) const = default;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "model/hindrance.h"
 
 namespace fleet {
 namespace {
@@ -93,6 +94,7 @@ UnitStatus Derive(const ClusterView& view, const UnitName& name, const UnitRecor
   if (stored == nullptr) return status;
   const StateReport& report = stored->value;
   if (report.uid != live->uid || report.gone) return status;
+  status.reason = HindranceOf(report, *live);
   status.current = CurrentOf(name, *live, report);
   if (report.generation != live->generation) return status;
   status.report = &report;

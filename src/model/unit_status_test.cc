@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model/hindrance.h"
 
 namespace fleet {
 
@@ -126,6 +127,30 @@ TEST_F(UnitStatusTest, IsPendingUntilTheAgentHasActed) {
   EXPECT_EQ(Status().current, DesiredState::kLaunched);
   ASSERT_NE(Status().report, nullptr);
   EXPECT_EQ(Status().report->sub_state, "start");
+}
+
+TEST_F(UnitStatusTest, SaysWhatHindersItsMachine) {
+  Want(DesiredState::kLaunched);
+  Assign(AssignmentState::kLaunched, "m1", "u", 2);
+  StateReport report = Says("active", "running");
+  report.content_hash = "former";
+  report.result = "cannot write: disk full";
+  report.settled = false;
+  Report(report);
+  EXPECT_EQ(Status().progress, Progress::kPending);
+  EXPECT_EQ(Status().reason,
+            "cannot write: disk full; it runs on with its former text, and this is tried again");
+  EXPECT_EQ(HindranceOn(view_, unit_, "m1"), Status().reason);
+  EXPECT_EQ(Status().report, nullptr);
+  report.active_state = "inactive";
+  Report(report);
+  EXPECT_EQ(Status().reason, "cannot write: disk full; this is tried again");
+  // How the run ended that was asked for before is another thing.
+  report = Says("failed", "failed", "exit-code");
+  Report(report);
+  EXPECT_EQ(Status().progress, Progress::kPending);
+  EXPECT_EQ(Status().reason, "");
+  EXPECT_EQ(HindranceOn(view_, unit_, "m1"), "");
 }
 
 TEST_F(UnitStatusTest, IsReachedWhenActiveAndSettled) {

@@ -8,6 +8,7 @@ namespace {
 
 struct Words {
   std::string operator()(const FetchContent&) const { return {}; }
+  std::string operator()(const CheckInstall&) const { return {}; }
   std::string operator()(const InstallUnit& a) const { return "install " + a.unit.name; }
   std::string operator()(const WriteNote&) const { return {}; }
   std::string operator()(const RemoveUnit& a) const { return "remove " + a.unit; }

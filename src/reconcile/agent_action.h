@@ -20,6 +20,10 @@ struct FetchContent {
 struct InstallUnit {
   host::InstalledUnit unit;
 };
+// Would InstallUnit succeed? Asked before what runs is stopped for it.
+struct CheckInstall {
+  host::InstalledUnit unit;
+};
 struct WriteNote {
   std::string unit;
   host::UnitNote note;
@@ -55,9 +59,9 @@ struct DisableUnits {
 };
 struct ReloadSystemd {};
 
-using AgentAction =
-    std::variant<FetchContent, InstallUnit, WriteNote, RemoveUnit, StartUnit, StopUnit, ResetFailed,
-                 CheckReload, LoadUnit, Diagnose, EnableUnits, DisableUnits, ReloadSystemd>;
+using AgentAction = std::variant<FetchContent, CheckInstall, InstallUnit, WriteNote, RemoveUnit,
+                                 StartUnit, StopUnit, ResetFailed, CheckReload, LoadUnit, Diagnose,
+                                 EnableUnits, DisableUnits, ReloadSystemd>;
 
 // For the log: what systemd is asked for, "start a.service"; empty for what it is not told.
 std::string Describe(const AgentAction& action);

@@ -3,10 +3,20 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "base/log.h"
 #include "reconcile/agent_predicates.h"
 
 namespace fleet::reconcile {
+
+namespace {
+
+// systemd's words of a unit that the one to be started requires or is bound to.
+bool IsOfAMissingUnit(const absl::Status& status) {
+  return !status.ok() && absl::EndsWith(status.message(), " not found.");
+}
+
+}  // namespace
 
 void AgentReconciler::Adopt(const std::vector<host::InstalledUnit>& installed) {
   for (const host::InstalledUnit& one : installed) {
@@ -106,6 +116,7 @@ void AgentReconciler::OnAssignment(const std::string& name,
   if (unit.assignment &&
       (!assignment || assignment->content_hash != unit.assignment->content_hash)) {
     NoLongerNeeds(name, unit.assignment->content_hash);
+    unit.installable.clear();
     if (unit.busy == Busy::kFetching) unit.busy = Busy::kNo;
   }
   unit.assignment = assignment;
@@ -192,9 +203,21 @@ void AgentReconciler::OnContent(const std::string& hash,
   }
 }
 
+void AgentReconciler::OnInstallChecked(const std::string& name, const std::string& hash,
+                                       const absl::Status& status) {
+  Unit* unit = Find(name, Busy::kCheckingInstall);
+  if (unit == nullptr) return;
+  if (!status.ok()) {
+    Fail(name, *unit, status);
+  } else {
+    unit->installable = hash;
+  }
+}
+
 void AgentReconciler::OnInstalled(const std::string& name, const absl::Status& status) {
   Unit* unit = Find(name, Busy::kInstalling);
   if (unit == nullptr) return;
+  unit->installable.clear();
   if (!status.ok()) {
     unit->note = unit->former_note;  // an older text is still there
     unit->written_note = unit->note;
@@ -220,6 +243,15 @@ void AgentReconciler::OnRemoved(const std::string& name, const absl::Status& sta
   StoppedFirst(name);
 }
 
+bool AgentReconciler::OthersAreOnTheirWay(const std::string& name) const {
+  return std::any_of(units_.begin(), units_.end(), [&](const auto& entry) {
+    const auto& [other, unit] = entry;
+    return other != name && unit.assignment && unit.assignment->state != AssignmentState::kGone &&
+           !(unit.note && unit.note->content_hash == unit.assignment->content_hash &&
+             (unit.note->started || unit.loaded));
+  });
+}
+
 void AgentReconciler::OnStarted(const std::string& name,
                                 const absl::StatusOr<std::string>& job_result) {
   Unit* unit = Find(name, Busy::kStarting);
@@ -228,6 +260,13 @@ void AgentReconciler::OnStarted(const std::string& name,
     Fail(name, *unit, job_result.status());
     return;
   }
+  // What it needs may have been assigned here as well, and not be installed yet.
+  if (IsOfAMissingUnit(job_result.status()) && !unit->missed_others && OthersAreOnTheirWay(name)) {
+    unit->missed_others = true;
+    unit->retry_at = absl::InfiniteFuture();
+    return;
+  }
+  unit->missed_others = false;
   unit->note->started = true;
   unit->note->starting = false;
   unit->loaded = true;
@@ -346,6 +385,13 @@ void AgentReconciler::OnDisabled(const std::vector<std::string>& units,
   }
 }
 
+void AgentReconciler::OnNoteNotWritten(const std::string& name) {
+  const auto it = units_.find(name);
+  if (it == units_.end()) return;
+  it->second.written_note.reset();
+  unwritten_notes_.insert(name);
+}
+
 void AgentReconciler::OnReloaded() {
   reload_running_ = false;
   for (auto& [name, unit] : units_) {
@@ -356,7 +402,9 @@ void AgentReconciler::OnReloaded() {
   }
 }
 
-bool AgentReconciler::HasWork() const { return !dirty_.empty() && MayAct(); }
+bool AgentReconciler::HasWork() const {
+  return (!dirty_.empty() || !unwritten_notes_.empty()) && MayAct();
+}
 
 absl::Time AgentReconciler::NextWakeup() const {
   absl::Time next = absl::InfiniteFuture();

@@ -5,7 +5,7 @@
 //
 // Each unit goes its own way, one operation at a time:
 //   assigned:  fetch text → install → (enable, reload) → start or load → settled
-//   new text:  stop → install → (reload) → start
+//   new text:  see that it can be installed → stop → install → (reload) → start
 //   tombstone: stop → disable, remove → reported gone → forgotten when the assignment is deleted
 // A unit that is installed but assigned nowhere is an orphan: reported, never touched (S3). So is
 // one whose assignment cannot be read.
@@ -77,6 +77,9 @@ class AgentReconciler {
 
   // Answers to actions.
   void OnContent(const std::string& hash, absl::StatusOr<std::shared_ptr<const UnitFile>> file);
+  // `hash`: of the text that was looked at.
+  void OnInstallChecked(const std::string& unit, const std::string& hash,
+                        const absl::Status& status);
   void OnInstalled(const std::string& unit, const absl::Status& status);
   void OnRemoved(const std::string& unit, const absl::Status& status);
   void OnStarted(const std::string& unit, const absl::StatusOr<std::string>& job_result);
@@ -88,6 +91,8 @@ class AgentReconciler {
   void OnEnabled(const std::vector<std::string>& units, const absl::Status& status);
   void OnDisabled(const std::vector<std::string>& units, const absl::Status& status);
   void OnReloaded();
+  // WriteNote has failed: it is done again a little later.
+  void OnNoteNotWritten(const std::string& unit);
 
   // What is to be done now. Call it after each (batch of) the above.
   std::vector<AgentAction> Step(absl::Time now);
@@ -124,6 +129,7 @@ class AgentReconciler {
   enum class Busy {
     kNo,
     kFetching,
+    kCheckingInstall,
     kInstalling,
     kEnabling,
     kDisabling,
@@ -141,6 +147,7 @@ class AgentReconciler {
     std::optional<host::UnitNote> note;          // what is installed
     std::optional<host::UnitNote> written_note;  // what the disk has
     std::optional<host::UnitNote> former_note;   // before the text being installed
+    std::string installable;                     // hash of the text that may be stopped for
     bool has_install_section = false;
     bool stale_text = false;  // the text on disk is not the note's: a crash came between the two
     bool unreadable = false;  // its assignment
@@ -156,9 +163,10 @@ class AgentReconciler {
     bool diagnosing = false;  // it is being looked into
     std::string result;
     std::string log_tail;
-    bool start_failed = false;  // `error` is about its start job
-    bool tried_again = false;   // and systemd has since started it by itself, to the end
-    std::string error;          // of our own doing: the text or a file could not be handled
+    bool start_failed = false;   // `error` is about its start job
+    bool tried_again = false;    // and systemd has since started it by itself, to the end
+    bool missed_others = false;  // its last start came before what it needs was installed
+    std::string error;           // of our own doing: the text or a file could not be handled
     absl::Time retry_at = absl::InfinitePast();
     std::optional<StateReport> reported;
     double report_tokens = 5;
@@ -172,6 +180,7 @@ class AgentReconciler {
   };
 
   // What runs here and what is wanted here are known.
+  bool OthersAreOnTheirWay(const std::string& name) const;
   bool MayAct() const { return units_listed_ && (assignments_read_ || leaving_); }
   void StepUnit(const std::string& name, Unit& unit, absl::Time now,
                 std::vector<AgentAction>& actions);
@@ -199,6 +208,7 @@ class AgentReconciler {
   std::set<std::string> report_dirty_;
   std::map<std::string, PendingContent> contents_;  // needed right now, by hash
   std::map<std::string, absl::Time> retries_;       // by unit
+  std::set<std::string> unwritten_notes_;           // units whose note is to be written again
   std::set<std::string> to_stop_first_;             // tombstones found at a complete read
   std::set<std::string> enabling_;                  // gathered within one Step
   std::set<std::string> enabling_alone_;            // after a batch of them failed

@@ -107,9 +107,10 @@ TEST(Agent, ATombstoneOfAnotherUidStopsNothing) {
   machine.agent.OnAssignment("a.service", tombstone);
   machine.Run();
   EXPECT_THAT(machine.log, IsEmpty());
-  // That one is not here. What is here is reported once the tombstone has been deleted.
-  EXPECT_EQ(machine.reports["a.service"].uid, "another");
-  EXPECT_TRUE(machine.reports["a.service"].gone);
+  // What is here occupies the machine: nobody may take the name for gone (S1).
+  EXPECT_EQ(machine.reports["a.service"].uid, "uid");
+  EXPECT_FALSE(machine.reports["a.service"].gone);
+  EXPECT_EQ(machine.reports["a.service"].active_state, "active");
   machine.agent.OnAssignment("a.service", std::nullopt);
   machine.Run();
   EXPECT_THAT(machine.log, IsEmpty());
@@ -262,6 +263,103 @@ TEST(Agent, AFullDiskIsReportedAndTriedAgain) {
   machine.Run();
   EXPECT_THAT(machine.log, Contains("start a.service"));
   EXPECT_EQ(machine.reports["a.service"].result, "");
+}
+
+TEST(Agent, WhatRunsIsNotStoppedForATextThatTheDiskHasNoRoomFor) {
+  Machine machine = Running();
+  machine.install_status = absl::ResourceExhaustedError("cannot write: disk full");
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 2, kOther));
+  machine.Run();
+  EXPECT_THAT(machine.log, Not(Contains("stop a.service")));
+  EXPECT_EQ(machine.reports["a.service"].active_state, "active");
+  // What runs is what was asked before, and what is asked now is not done.
+  EXPECT_EQ(machine.reports["a.service"].generation, 1);
+  EXPECT_FALSE(machine.reports["a.service"].settled);
+  EXPECT_EQ(machine.reports["a.service"].result, "cannot write: disk full");
+  machine.install_status = absl::OkStatus();
+  machine.now = machine.agent.NextWakeup();
+  machine.Run();
+  EXPECT_THAT(machine.log, Contains("stop a.service"));
+  EXPECT_EQ(machine.installed["a.service"].text, kOther->text());
+  EXPECT_EQ(machine.reports["a.service"].generation, 2);
+  EXPECT_EQ(machine.reports["a.service"].result, "");
+}
+
+TEST(Agent, HowAFormerRunEndedIsNotWhatHindersTheNext) {
+  Machine machine = Running();
+  machine.Change("a.service", "failed", "failed");
+  machine.Run();
+  ASSERT_EQ(machine.reports["a.service"].result, "exit-code");
+  machine.contents.erase(kOther->hash());
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 2, kOther));
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].generation, 1);
+  EXPECT_EQ(machine.reports["a.service"].result, "its text is not in the registry");
+}
+
+TEST(Agent, NothingHindersAUnitWhoseTextIsTakenBack) {
+  Machine machine = Running();
+  machine.install_status = absl::ResourceExhaustedError("cannot write: disk full");
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 2, kOther));
+  machine.Run();
+  ASSERT_NE(machine.reports["a.service"].result, "");
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 3));
+  machine.Run();
+  EXPECT_EQ(machine.reports["a.service"].generation, 3);
+  EXPECT_TRUE(machine.reports["a.service"].settled);
+  EXPECT_EQ(machine.reports["a.service"].result, "");
+}
+
+TEST(Agent, WhetherATextCanBeInstalledIsAskedEachTimeItComes) {
+  Machine machine = Running();
+  machine.stop_takes_forever = true;
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 2, kOther));
+  machine.Run();
+  ASSERT_THAT(machine.log, Contains("stop a.service"));
+  // It is taken back, and comes again when the disk is full.
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 3));
+  machine.Change("a.service", "active", "running");
+  machine.agent.OnStopped("a.service", std::string("canceled"));
+  machine.Run();
+  machine.now += absl::Minutes(1);
+  machine.Run();
+  machine.log.clear();
+  machine.install_status = absl::ResourceExhaustedError("cannot write: disk full");
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLaunched, 4, kOther));
+  machine.Run();
+  EXPECT_THAT(machine.log, Not(Contains("stop a.service")));
+}
+
+TEST(Agent, ANoteThatWasNotWrittenIsWrittenAlsoWhileAJobRuns) {
+  Machine machine = Running();
+  machine.notes_are_written = false;
+  machine.stop_takes_forever = true;
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kGone, 2));
+  machine.Run();
+  ASSERT_THAT(machine.log, Contains("stop a.service"));
+  EXPECT_TRUE(machine.installed["a.service"].note.started);
+  machine.notes_are_written = true;
+  ASSERT_NE(machine.agent.NextWakeup(), absl::InfiniteFuture());
+  machine.now = machine.agent.NextWakeup();
+  machine.Run();
+  EXPECT_FALSE(machine.installed["a.service"].note.started);
+}
+
+TEST(Agent, ANoteThatWasNotWrittenIsWrittenALittleLater) {
+  Machine machine = Running();
+  machine.notes_are_written = false;
+  machine.agent.OnAssignment("a.service", Assigned(AssignmentState::kLoaded, 2));
+  machine.Run();
+  EXPECT_EQ(machine.installed["a.service"].note.generation, 1);
+  EXPECT_EQ(machine.reports["a.service"].generation, 2);
+  machine.notes_are_written = true;
+  machine.Run();
+  EXPECT_EQ(machine.installed["a.service"].note.generation, 1);
+  ASSERT_NE(machine.agent.NextWakeup(), absl::InfiniteFuture());
+  machine.now = machine.agent.NextWakeup();
+  machine.Run();
+  EXPECT_EQ(machine.installed["a.service"].note.generation, 2);
+  EXPECT_EQ(machine.agent.NextWakeup(), absl::InfiniteFuture());
 }
 
 TEST(Agent, LeavingStopsEverythingAndReportsItGone) {

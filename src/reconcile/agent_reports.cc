@@ -23,13 +23,11 @@ bool IsFlapping(const std::optional<StateReport>& before, const std::optional<St
 }  // namespace
 
 std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
-  const bool tombstone = Wants(unit.assignment, AssignmentState::kGone);
-  // What stands here is another one of that name: reported once the tombstone has been deleted.
-  const bool another_uid = unit.note && tombstone && unit.note->uid != unit.assignment->uid;
-  if (!unit.note || another_uid) {
+  if (!unit.note) {
     if (!unit.assignment) return std::nullopt;
-    // Nothing of it is here (any more).
-    if (tombstone || leaving_) {
+    // Nothing of that name is here (any more). Another one's tombstone says nothing about what
+    // stands here, which occupies the machine: the engine is told of that instead (S1).
+    if (Wants(unit.assignment, AssignmentState::kGone) || leaving_) {
       return StateReport{.uid = unit.assignment->uid,
                          .generation = unit.assignment->generation,
                          .content_hash = unit.assignment->content_hash,
@@ -60,7 +58,13 @@ std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
   if (report.load_state.empty()) report.load_state = "loaded";
   if (report.active_state.empty()) report.active_state = "inactive";
   if (report.sub_state.empty()) report.sub_state = "dead";
-  if (!unit.error.empty()) {
+  const bool current = unit.assignment && unit.assignment->uid == unit.note->uid &&
+                       unit.assignment->generation == unit.note->generation;
+  if (unit.assignment && !current) {
+    // What is asked now has yet to be done: all that is to be said is what hinders that.
+    report.result = unit.error;
+    report.log_tail.clear();
+  } else if (!unit.error.empty()) {
     const bool says_more = !unit.result.empty() && unit.result != "success";
     report.result = says_more ? unit.error + " (" + unit.result + ")" : unit.error;
   }
@@ -70,8 +74,6 @@ std::optional<StateReport> AgentReconciler::ReportOf(const Unit& unit) const {
     report.result.clear();
     report.log_tail.clear();
   }
-  const bool current = unit.assignment && unit.assignment->uid == unit.note->uid &&
-                       unit.assignment->generation == unit.note->generation;
   if (current && unit.busy == Busy::kNo) {
     const bool launch = unit.assignment->state == AssignmentState::kLaunched;
     report.settled =

@@ -9,6 +9,7 @@ namespace fleet::reconcile {
 namespace {
 
 using testing::Assigned;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -184,6 +185,39 @@ TEST(Agent, AFailedStartIsForgottenWhenSystemdsNextAttemptSucceeds) {
   machine.Run();
   EXPECT_EQ(machine.reports["a.service"].result, "");
   EXPECT_TRUE(machine.reports["a.service"].settled);
+}
+
+// Bound to b.service, which is assigned at the same time, and whose text comes a moment later.
+TEST(Agent, AStartThatWasTooEarlyForWhatItNeedsIsTriedOnceMore) {
+  Machine machine;
+  machine.start_takes_forever = true;
+  machine.agent.OnAssignments(
+      {{"a.service", Assigned(AssignmentState::kLaunched)},
+       {"b.service", Assigned(AssignmentState::kLaunched, 1, testing::File("# not here\n"))}});
+  machine.Run();
+  const absl::Status missing =
+      absl::NotFoundError("cannot start a.service: Unit b.service not found.");
+  machine.agent.OnStarted("a.service", missing);
+  machine.log.clear();
+  machine.Run();
+  EXPECT_FALSE(machine.reports["a.service"].settled);
+  EXPECT_EQ(machine.reports["a.service"].result, "");
+  machine.now += absl::Seconds(2);
+  machine.Run();
+  EXPECT_THAT(machine.log, Contains("start a.service"));
+  machine.agent.OnStarted("a.service", missing);
+  machine.Run();
+  EXPECT_THAT(machine.reports["a.service"].result, HasSubstr("b.service not found"));
+}
+
+TEST(Agent, AStartThatMissesWhatNobodyBringsHasFailed) {
+  Machine machine;
+  machine.start_takes_forever = true;
+  machine.agent.OnAssignments({{"a.service", Assigned(AssignmentState::kLaunched)}});
+  machine.Run();
+  machine.agent.OnStarted("a.service", absl::NotFoundError("Unit b.service not found."));
+  machine.Run();
+  EXPECT_THAT(machine.reports["a.service"].result, HasSubstr("b.service not found"));
 }
 
 }  // namespace

@@ -24,6 +24,9 @@ std::vector<AgentAction> AgentReconciler::Step(absl::Time now) {
     Touch(it->first);
     it = retries_.erase(it);
   }
+  for (const std::string& name : std::exchange(unwritten_notes_, {})) {
+    retries_.emplace(name, now + kRetryDelay);
+  }
   for (const std::string& name : std::exchange(dirty_, {})) {
     const auto it = units_.find(name);
     if (it == units_.end()) continue;
@@ -61,7 +64,14 @@ void AgentReconciler::StepUnit(const std::string& name, Unit& unit, absl::Time n
   } else if (unit.busy == Busy::kStarting && unit.note && unit.assignment) {
     unit.note->starts = unit.assignment->starts;  // the start under way is the answer
   }
-  if (unit.busy != Busy::kNo) return;
+  if (unit.busy != Busy::kNo) {
+    // A job may take long, and this fleetd may not see its end.
+    if (unit.note && !unit.written_note) {
+      unit.written_note = unit.note;
+      actions.emplace_back(WriteNote{name, *unit.note});
+    }
+    return;
+  }
   if (unit.retry_at == absl::InfiniteFuture()) unit.retry_at = now + kRetryDelay;
   if (now < unit.retry_at) {
     retries_[name] = unit.retry_at;
@@ -162,6 +172,17 @@ void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
                                   std::vector<AgentAction>& actions) {
   const auto file = NeedContent(name, unit, actions);
   if (file == nullptr) return;
+  const host::UnitNote note{.uid = unit.assignment->uid,
+                            .generation = unit.assignment->generation,
+                            .content_hash = unit.assignment->content_hash,
+                            .restarts = unit.assignment->restarts,
+                            .starts = unit.assignment->starts};
+  // A full disk stops nothing.
+  if (!IsStopped(unit.status) && unit.installable != note.content_hash) {
+    unit.busy = Busy::kCheckingInstall;
+    actions.emplace_back(CheckInstall{{name, note, file->text()}});
+    return;
+  }
   // A unit with an older text has to stop first, and must not be started with the old one again.
   if (unit.note && !StepStop(name, unit, actions)) return;
   if (unit.note && (unit.note->enabled || unit.note->enabling)) {
@@ -182,11 +203,7 @@ void AgentReconciler::StepInstall(const std::string& name, Unit& unit,
   unit.result.clear();
   unit.log_tail.clear();
   unit.former_note = unit.note;
-  unit.note = host::UnitNote{.uid = unit.assignment->uid,
-                             .generation = unit.assignment->generation,
-                             .content_hash = unit.assignment->content_hash,
-                             .restarts = unit.assignment->restarts,
-                             .starts = unit.assignment->starts};
+  unit.note = note;
   unit.written_note = unit.note;
   unit.busy = Busy::kInstalling;
   actions.emplace_back(InstallUnit{{name, *unit.note, file->text()}});

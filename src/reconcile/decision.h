@@ -22,6 +22,7 @@ struct Guard {
     kMachine,        // create revision of machines/<machine>
     kMachineRecord,  // its mod revision
     kAssignment,     // mod revision of assignments/<machine>/<unit>
+    kState,          // mod revision of states/<machine>/<unit>
     kContent,        // create revision of contents/<unit>
     kRollout,        // mod revision of rollouts/<unit>
     kCluster,        // mod revision of cluster/<unit>

@@ -160,10 +160,14 @@ void EngineReconciler::ClearForgotten(std::vector<Decision>& decisions) {
     decision.events.push_back({"forgotten", "", machine,
                                is_there ? "it is back: its units stay"
                                         : "the operator has said that it is gone for good"});
-    MachineSettings settings = view_->settings.Find(machine)->value;
-    settings.forgotten = false;
-    settings.lock_group.clear();
-    settings.lock_granted = false;
+    // Of one that is gone for good nothing stays that was set (C3).
+    MachineSettings settings;
+    if (is_there) {
+      settings = view_->settings.Find(machine)->value;
+      settings.forgotten = false;
+      settings.lock_group.clear();
+      settings.lock_granted = false;
+    }
     decision.writes.emplace_back(PutSettings{machine, std::move(settings)});
     Emit(std::move(decision), decisions);
   }

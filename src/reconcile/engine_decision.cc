@@ -65,6 +65,13 @@ void EngineReconciler::GuardAssignment(Decision& decision, const std::string& un
   AddGuard(decision, {Guard::Kind::kAssignment, unit, machine, ModRevisionOf(stored)});
 }
 
+// What is adopted has to run there still: a machine that has restarted meanwhile has none of it.
+void EngineReconciler::GuardReport(Decision& decision, const std::string& unit,
+                                   const std::string& machine) const {
+  const auto* stored = view_->states.Find(UnitOnMachine{unit, machine});
+  AddGuard(decision, {Guard::Kind::kState, unit, machine, ModRevisionOf(stored)});
+}
+
 void EngineReconciler::GuardContent(Decision& decision, const std::string& hash) const {
   AddGuard(decision,
            {Guard::Kind::kContent, hash, "", CreateRevisionOf(view_->contents.Find(hash))});

@@ -4,7 +4,6 @@
 // room comes up. See engine_reconciler.h for the whole.
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "fmt/core.h"
@@ -138,12 +137,18 @@ size_t EngineReconciler::InstancesOf(const std::string& template_name) {
 
 bool EngineReconciler::IsEmptied(const std::string& machine) const {
   const auto* settings = view_->settings.Find(machine);
-  return settings != nullptr && settings->value.IsEmptied();
+  if (settings == nullptr || !settings->value.IsEmptied()) return false;
+  return settings->value.lock_granted || !IsOverdue(machine);
 }
 
 std::string EngineReconciler::WhyEmptied(const std::string& machine) const {
   const auto* settings = view_->settings.Find(machine);
-  if (settings == nullptr || settings->value.drained) {
+  if (IsForced(machine)) {
+    return fmt::format("machine {} is drained, and its deadline has passed", machine);
+  }
+  // What is left of a drain that has expired empties nothing.
+  if (settings == nullptr ||
+      (settings->value.drained && !settings->value.drain_expired && !IsOverdue(machine))) {
     return fmt::format("machine {} is drained", machine);
   }
   return fmt::format("machine {} is about to reboot (FleetLock)", machine);
@@ -156,17 +161,20 @@ bool EngineReconciler::JudgeDrained(const Member& member, const Placed& live,
   const Group group = GroupOn(member, live.machine);
   const bool in_flight = std::any_of(
       group.begin(), group.end(), [&](const Member& one) { return in_flight_.contains(one.unit); });
-  if (in_flight || FollowsOneInFlight(group)) {
+  const bool is_forced = IsForced(live.machine);
+  const bool has_to_wait = FollowsOneInFlight(group);
+  if (in_flight || (has_to_wait && !is_forced)) {
     HoldBack(member.unit);
     return false;
   }
-  if (!WhatHoldsMove(group, live.machine).empty()) {
+  if (!is_forced && !WhatHoldsMove(group, live.machine).empty()) {
     queued_movers_.insert(member.unit);
     return false;
   }
-  const auto target = ChooseForDrain(group, live.machine);
-  if (!target) {
+  const auto target = has_to_wait ? std::nullopt : ChooseForDrain(group, live.machine);
+  if (!target && !is_forced) {
     waiting_.insert(member.unit);  // judged again whenever room may have come up
+    stuck_.insert(member.unit);
     return false;
   }
   Decision decision = Begin();
@@ -176,11 +184,14 @@ bool EngineReconciler::JudgeDrained(const Member& member, const Placed& live,
       Emit(std::exchange(decision, Begin()), decisions);
     }
     AddUnit(decision, one.unit);
-    decision.events.push_back({"moving", one.unit, live.machine, WhyEmptied(live.machine)});
+    decision.events.push_back(
+        {target ? "moving" : "stopped", one.unit, live.machine, WhyEmptied(live.machine)});
     GuardUnit(decision, one.unit);
     AddGuard(decision, {Guard::Kind::kSettings, "", live.machine,
                         view_->settings.Find(live.machine)->mod_revision});
-    PutTombstone(decision, one.unit, {live.machine, LiveOn(one, live.machine)}, *target);
+    PutTombstone(decision, one.unit, {live.machine, LiveOn(one, live.machine)},
+                 target.value_or(""));
+    if (!target) continue;
     GuardTarget(decision, *target);
     GuardFollowed(decision, *one.requirements, *target);
   }
@@ -195,22 +206,11 @@ std::optional<std::string> EngineReconciler::ChooseForDrain(const Group& group,
   const std::vector<Member> near = NearThem(group);
   if (near.empty()) return ChooseFor(group, from);
   auto& scheduler = occupancy_.scheduler();
-  const auto verdicts = scheduler.Judge(IdsOf(group));
-  std::vector<const scheduler::Verdict*> eligible;
-  for (const scheduler::Verdict& verdict : verdicts) {
-    if (verdict.ruled_out_by.empty() && verdict.machine != from) eligible.push_back(&verdict);
-  }
-  const auto rank = [&](const scheduler::Verdict* verdict) {
-    const bool packs = settings_.placement == scheduler::Placement::kPack;
-    return std::tuple(verdict->score.spread, packs ? -verdict->score.load : verdict->score.load,
-                      std::string_view(verdict->machine));
-  };
-  std::sort(eligible.begin(), eligible.end(),
-            [&](const auto* a, const auto* b) { return rank(a) < rank(b); });
-  for (const scheduler::Verdict* verdict : eligible) {
+  for (const scheduler::Slot target : scheduler.Ranked(IdsOf(group), scheduler.FindMachine(from))) {
+    const std::string machine = scheduler.MachineName(target);
     std::vector<std::pair<scheduler::UnitId, Occupancy::Places>> before;
     for (const Member& member : group) {
-      before.emplace_back(member.id, occupancy_.PretendOnlyOn(member.id, verdict->machine));
+      before.emplace_back(member.id, occupancy_.PretendOnlyOn(member.id, machine));
     }
     const bool may_stay = std::all_of(near.begin(), near.end(), [&](const Member& member) {
       const auto slot = scheduler.FindMachine(LiveOf(member)->machine);
@@ -218,7 +218,7 @@ std::optional<std::string> EngineReconciler::ChooseForDrain(const Group& group,
              scheduler.RulesOut(member.id, *slot, scheduler::As::kResident).empty();
     });
     for (const auto& [id, places] : before) occupancy_.Restore(id, places);
-    if (may_stay) return verdict->machine;
+    if (may_stay) return machine;
   }
   return std::nullopt;
 }
@@ -254,27 +254,31 @@ bool EngineReconciler::EndsOnDrain(const std::string& global, const std::string&
 void EngineReconciler::ExplainDrained(const Member& member, const Placed& live,
                                       UnitExplanation& explained) {
   const Group group = GroupOn(member, live.machine);
-  const std::string why = WhyEmptied(live.machine);
-  explained.state = UnitExplanation::State::kMoving;
   const auto target = ChooseForDrain(group, live.machine);
-  if (const std::string held = WhatHoldsMove(group, live.machine); target && !held.empty()) {
-    explained.reason = fmt::format("{}: it moves {}", why, held);
+  const bool has_expired = !IsEmptied(live.machine);
+  if (target && !has_expired) {
+    const std::string held = IsForced(live.machine) ? "" : WhatHoldsMove(group, live.machine);
+    explained.state = UnitExplanation::State::kMoving;
+    explained.reason = fmt::format("{}: it moves {}", WhyEmptied(live.machine),
+                                   held.empty() ? "to " + *target : held);
     return;
   }
-  if (target) {
-    explained.reason = fmt::format("{}: it moves to {}", why, *target);
-    return;
-  }
+  const std::string why = has_expired
+                              ? fmt::format("it stays on {}, whose drain has expired", live.machine)
+                              : fmt::format("{}, and it stays", WhyEmptied(live.machine));
   explained.state = UnitExplanation::State::kPlaced;
+  if (target) {
+    explained.reason = fmt::format("{}: drained again, it would go to {}", why, *target);
+    return;
+  }
   if (!FollowsOneInFlight(group) && ChooseFor(group, live.machine)) {
-    explained.reason =
-        fmt::format("{}, and it stays: {} would have to leave to be near it (CollocateWithin)", why,
-                    NearThem(group).front().unit);
+    explained.reason = fmt::format("{}: {} would have to leave to be near it (CollocateWithin)",
+                                   why, NearThem(group).front().unit);
     return;
   }
   const auto slot = occupancy_.scheduler().FindMachine(live.machine);
   explained.explanation = occupancy_.scheduler().Explain(IdsOf(group), slot);
-  explained.reason = fmt::format("{}, and it stays: {}", why, explained.explanation.Summary());
+  explained.reason = fmt::format("{}: {}", why, explained.explanation.Summary());
 }
 
 std::vector<HeldUnit> EngineReconciler::FindHeld(const std::string& machine) {
@@ -284,10 +288,15 @@ std::vector<HeldUnit> EngineReconciler::FindHeld(const std::string& machine) {
     const bool is_live = stored != nullptr && stored->value.state != AssignmentState::kGone;
     const UnitExplanation why = Explain(unit);
     HeldUnit one = {.unit = unit, .reason = why.reason};
-    one.cannot_move = is_live && why.state != UnitExplanation::State::kMoving;
-    if (is_live && why.state == UnitExplanation::State::kGlobal) {
+    const bool is_global = why.state == UnitExplanation::State::kGlobal;
+    const bool stays = is_global && is_live && WasLeftBehind(machine);
+    one.cannot_move = is_live && why.state != UnitExplanation::State::kMoving &&
+                      (stays || !(is_global && EndsOnDrain(unit, machine)));
+    if (stays) {
+      one.reason = "it stays, since the drain has expired";
+    } else if (is_global && one.cannot_move) {
       one.reason = "it stops once the units that share its machine have left it";
-    } else if (one.reason.empty()) {
+    } else if (is_global || one.reason.empty()) {
       one.reason = "it is being stopped";
     }
     held.push_back(std::move(one));

@@ -240,6 +240,25 @@ TEST(Drain, WhatHasNowhereToGoStaysIsNamedAndGoesWhenRoomComesUp) {
   EXPECT_THAT(UnitsOn(cluster, "m1"), ElementsAre("bound.service"));
 }
 
+TEST(Drain, AGlobalUnitIsHeldOnlyByTheUnitsThatShareItsMachine) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("alone.service", Text("Global=true"));
+  cluster.model.PutUnit("shared.service", Text("Global=true"));
+  cluster.model.PutUnit("bound.service", Text("MachineID=m1\nMachineOf=shared.service"));
+  cluster.Settle();
+  cluster.model.PutSettings("m1", {.drained = true});
+  // Nothing is decided yet: what is going to stop is not held.
+  const auto held = ExplainDrain(cluster.model.view(), EngineSettings{}, "m1");
+  ASSERT_THAT(held, SizeIs(3));
+  EXPECT_EQ(held[0].unit, "alone.service");
+  EXPECT_FALSE(held[0].cannot_move);
+  EXPECT_THAT(held[0].reason, HasSubstr("being stopped"));
+  EXPECT_EQ(held[2].unit, "shared.service");
+  EXPECT_TRUE(held[2].cannot_move);
+  EXPECT_THAT(held[2].reason, HasSubstr("once the units that share its machine"));
+}
+
 TEST(Drain, UnitsThatShareAMachineGoTogether) {
   Cluster cluster =
       WithAllOnM1({{"db.service", ""}, {"log.service", "MachineOf=db.service"}}, {"m2", "m3"});

@@ -2,12 +2,12 @@
 // engine_reconciler.h for the whole.
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "fmt/core.h"
 #include "fmt/ranges.h"
 #include "model/features.h"
+#include "model/hindrance.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
 #include "reconcile/planner.h"
@@ -42,6 +42,7 @@ std::string Some(const std::vector<std::string>& units) {
 
 UnitExplanation EngineReconciler::Explain(const std::string& unit) {
   UnitExplanation explained = {.revision = view_->revision, .unit = unit};
+  explained.explanation.machines = static_cast<int>(view_->machines.size());
   std::vector<std::string> leaving;
   for (const Placed& placed : AssignmentsOf(unit)) {
     const Assignment& assignment = placed.stored->value;
@@ -60,7 +61,7 @@ UnitExplanation EngineReconciler::Explain(const std::string& unit) {
   }
   const auto* record = view_->units.Find(unit);
   if (record == nullptr) return explained;
-  if (const std::string unknown = UnknownFeature(record->value.features); !unknown.empty()) {
+  if (const std::string unknown = WhatItLacks(record->value); !unknown.empty()) {
     explained.state = unless_placed;
     explained.reason = fmt::format(
         "it needs \"{}\", which this version does not know: nothing is decided about it", unknown);
@@ -80,6 +81,10 @@ UnitExplanation EngineReconciler::Explain(const std::string& unit) {
     explained.state = State::kNotWanted;
     explained.reason = IsTemplate(unit) ? "a template runs nowhere, only its instances do"
                                         : "its desired state is inactive";
+    if (const auto replicas = IsTemplate(unit) ? ReplicasOf(unit) : std::nullopt) {
+      explained.reason +=
+          fmt::format("; {} of them {} kept", *replicas, *replicas == 1 ? "is" : "are");
+    }
     explained.machines.insert(explained.machines.end(), leaving.begin(), leaving.end());
     if (!explained.machines.empty()) {
       explained.reason += fmt::format("; {} has to stop it", Some(explained.machines));
@@ -95,6 +100,11 @@ UnitExplanation EngineReconciler::Explain(const std::string& unit) {
     explained.state = State::kGlobal;
     explained.reason = fmt::format("global: on {} of {} machines", explained.machines.size(),
                                    view_->machines.size());
+    return explained;
+  }
+  if (std::string early = WhyTooEarly(member); !early.empty()) {
+    explained.state = unless_placed;
+    explained.reason = std::move(early);
     return explained;
   }
   if (const auto live = LiveOf(member)) {
@@ -134,9 +144,12 @@ void EngineReconciler::ExplainPlaced(const Member& member, const Placed& live,
     explained.reason = fmt::format("it may not stay on {}: {}", live.machine, why);
     return;
   }
-  if (IsEmptied(live.machine)) return ExplainDrained(member, live, explained);
+  if (IsEmptied(live.machine) || IsOverdue(live.machine) || WasLeftBehind(live.machine)) {
+    return ExplainDrained(member, live, explained);
+  }
   explained.state = State::kPlaced;
   explained.reason = WhatFailureMeans(member, live);
+  if (explained.reason.empty()) explained.reason = HindranceOn(*view_, member.unit, live.machine);
   if (!explained.reason.empty()) return;
   const std::string& target = member.record->value.move_to;
   if (target.empty() || !RulesOutMove(member, live).empty()) {
@@ -226,18 +239,15 @@ std::string EngineReconciler::WhyHere(const Group& group, const std::string& mac
                                       const std::vector<scheduler::Verdict>& verdicts) {
   const std::string& spread_over = group[0].requirements->spread_over;
   const bool packs = settings_.placement == scheduler::Placement::kPack;
+  const auto& scheduler = occupancy_.scheduler();
+  const auto others = scheduler.Ranked(IdsOf(group), scheduler.FindMachine(machine));
   const scheduler::Verdict* here = nullptr;
   const scheduler::Verdict* next = nullptr;  // the best of the others
   size_t eligible = 0;
-  const auto rank = [&](const scheduler::Verdict& verdict) {
-    return std::tuple(verdict.score.spread, packs ? -verdict.score.load : verdict.score.load,
-                      std::string_view(verdict.machine));
-  };
   for (const scheduler::Verdict& verdict : verdicts) {
     if (verdict.machine == machine) here = &verdict;
-    if (!verdict.ruled_out_by.empty()) continue;
-    ++eligible;
-    if (&verdict != here && (next == nullptr || rank(verdict) < rank(*next))) next = &verdict;
+    if (verdict.ruled_out_by.empty()) ++eligible;
+    if (!others.empty() && verdict.machine == scheduler.MachineName(others[0])) next = &verdict;
   }
   const auto best = ChooseFor(group, "");
   if (here == nullptr) return "";

@@ -8,10 +8,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/glob.h"
 #include "model/cluster_view.h"
+#include "model/features.h"
+#include "model/requirements.h"
 #include "model/unit_name.h"
 
 namespace fleet::reconcile {
@@ -22,6 +25,9 @@ inline constexpr std::string_view kRolloutPrefix = "rollouts/";
 inline AssignmentState StateFor(DesiredState desired) {
   return desired == DesiredState::kLaunched ? AssignmentState::kLaunched : AssignmentState::kLoaded;
 }
+
+// The same of what is decided about cluster/features.
+inline constexpr std::string_view kFeaturesKey = "cluster/features";
 
 // A record of this unit that cannot be read: nothing is decided about it.
 inline bool HasUnreadableRecord(const ClusterView& view, const std::string& unit) {
@@ -47,6 +53,16 @@ inline UnitRecord WithoutNotes(UnitRecord record) {
   record.refusal.clear();
   record.nominated_machine.clear();
   record.move_to.clear();
+  return record;
+}
+
+// The record of a unit that a rollout has given this text. What was noted judges another one.
+inline UnitRecord WithText(UnitRecord record, const std::string& content_hash,
+                           const Requirements& requirements) {
+  record = WithoutNotes(std::move(record));
+  record.failed_on.clear();
+  record.content_hash = content_hash;
+  record.features = FeaturesOf(requirements);
   return record;
 }
 

@@ -59,6 +59,18 @@ TEST(ForgottenMachine, ItsUnitsHaveEndedAndItsTombstonesAreRemoved) {
   EXPECT_EQ(cluster.Pass(), 0u);
 }
 
+TEST(ForgottenMachine, NothingOfWhatWasSetStays) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.Settle();
+  cluster.model.LoseMachine("m1");
+  cluster.model.PutSettings(
+      "m1",
+      {.set_metadata = {{"zone", "a"}}, .forgotten = true, .cordoned = true, .drained = true});
+  cluster.Settle();
+  EXPECT_TRUE(cluster.model.records().settings.empty());
+}
+
 TEST(ForgottenMachine, NothingIsWaitedForNeitherAHoldNorAnIsolatedUnit) {
   Cluster cluster({.mass_loss_hold = absl::Minutes(1)});
   for (const char* machine : {"m1", "m2", "m3"}) {

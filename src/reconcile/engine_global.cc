@@ -32,10 +32,36 @@ void EngineReconciler::JudgeGlobal(const Member& member, std::vector<Decision>& 
   };
   const auto adopt = [&](Decision& decision, const std::string& machine,
                          const StateReport& report) {
+    GuardReport(decision, unit, machine);
     auto& put = std::get<PutAssignment>(decision.writes.back());
-    put.assignment.generation = report.generation;
+    // Above whatever was told there before, which nobody may know of any more (S7).
+    put.assignment.generation = std::max(put.assignment.generation, report.generation);
     put.assignment.content_hash = report.content_hash;
     decision.events = {{"adopted", unit, machine, "it runs there already"}};
+  };
+  const auto may_stay = [&](const std::string& machine) {
+    const auto slot = occupancy_.scheduler().FindMachine(machine);
+    return slot &&
+           occupancy_.scheduler().RulesOut(member.id, *slot, scheduler::As::kResident).empty();
+  };
+  const auto judge_orphan = [&](const std::string& machine, const StateReport& report) {
+    const bool ours = report.uid == record.uid;
+    if (!ours || !may_stay(machine)) {
+      Decision decision = Begin();
+      AddUnit(decision, unit);
+      GuardUnit(decision, unit);
+      GuardAssignment(decision, unit, machine);
+      StopOrphan(std::move(decision), {unit, machine}, report,
+                 ours ? "it may not run on this machine" : "a unit of this name was created anew",
+                 decisions);
+      return;
+    }
+    Decision decision = begin("adopted", machine, "");
+    GuardMachine(decision, machine);
+    GuardAssignment(decision, unit, machine);
+    PutNewAssignment(decision, member, machine);
+    adopt(decision, machine, report);
+    Emit(std::move(decision), decisions);
   };
   std::set<std::string> assigned;
   for (const Placed& placed : member.placed) {
@@ -43,7 +69,12 @@ void EngineReconciler::JudgeGlobal(const Member& member, std::vector<Decision>& 
     assigned.insert(placed.machine);
     if (view_->machines.Find(placed.machine) == nullptr) continue;  // it keeps it for its return
     if (assignment.state == AssignmentState::kGone) {
-      if (!ReportedGone(*view_, unit, placed.machine, assignment)) continue;
+      const StateReport* another = AnotherThan(unit, placed);
+      if (another == nullptr && !ReportedGone(*view_, unit, placed.machine, assignment)) continue;
+      if (another != nullptr) {
+        judge_orphan(placed.machine, *another);
+        continue;
+      }
       const bool again = is_eligible(placed.machine);
       Decision decision = begin(again ? "placed" : "ended", placed.machine, "global");
       GuardAssignment(decision, unit, placed.machine);
@@ -86,26 +117,13 @@ void EngineReconciler::JudgeGlobal(const Member& member, std::vector<Decision>& 
   // stopped by a drain like the others; elsewhere it may not run.
   for (auto it = FirstOf(view_->states, unit); InUnit(it, view_->states, unit); ++it) {
     const std::string& machine = it->first.machine;
-    const auto slot = occupancy_.scheduler().FindMachine(machine);
     const auto* there = view_->machines.Find(machine);
-    if (there == nullptr || there->value.leaving || !slot || it->second.value.gone ||
+    if (there == nullptr || there->value.leaving || it->second.value.gone ||
         assigned.contains(machine) || is_eligible(machine)) {
       continue;
     }
-    if (!occupancy_.scheduler().RulesOut(member.id, *slot, scheduler::As::kResident).empty()) {
-      Decision decision = Begin();
-      AddUnit(decision, unit);
-      GuardUnit(decision, unit);
-      GuardAssignment(decision, unit, machine);
-      StopOrphan(std::move(decision), it->first, it->second.value, "it may not run on this machine",
-                 decisions);
-    } else if (it->second.value.uid == record.uid) {
-      Decision decision = begin("adopted", machine, "");
-      GuardMachine(decision, machine);
-      GuardAssignment(decision, unit, machine);
-      PutNewAssignment(decision, member, machine);
-      adopt(decision, machine, it->second.value);
-      Emit(std::move(decision), decisions);
+    if (it->second.value.uid == record.uid || !may_stay(machine)) {
+      judge_orphan(machine, it->second.value);
     }
   }
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "model/features.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
 
@@ -18,19 +17,28 @@ bool Names(const std::vector<std::string>& names, const std::string& name) {
 
 }  // namespace
 
+// The text that counts: during a trial, that which a rollout would bring.
+const std::string& EngineReconciler::TextOf(const std::string& unit,
+                                            const UnitRecord& record) const {
+  const auto pretended = pretended_.find(unit);
+  return pretended == pretended_.end() ? record.content_hash : pretended->second;
+}
+
 std::optional<EngineReconciler::Member> EngineReconciler::FindMember(const std::string& unit) {
   const auto* record = view_->units.Find(unit);
   if (record == nullptr || record->value.desired == DesiredState::kInactive || IsTemplate(unit) ||
-      HasUnreadableRecord(*view_, unit) || !UnknownFeature(record->value.features).empty()) {
+      HasUnreadableRecord(*view_, unit) || !WhatItLacks(record->value).empty()) {
     return std::nullopt;
   }
-  auto requirements = occupancy_.RequirementsOf(*view_, unit, record->value.content_hash);
+  auto requirements = occupancy_.RequirementsOf(*view_, unit, TextOf(unit, record->value));
   if (!requirements.ok() || (*requirements)->global) return std::nullopt;
-  return Member{.unit = unit,
-                .record = record,
-                .requirements = *std::move(requirements),
-                .id = occupancy_.IdOf(unit),
-                .placed = AssignmentsOf(unit)};
+  Member member = {.unit = unit,
+                   .record = record,
+                   .requirements = *std::move(requirements),
+                   .id = occupancy_.IdOf(unit),
+                   .placed = AssignmentsOf(unit)};
+  if (!WhyTooEarly(member).empty()) return std::nullopt;
+  return member;
 }
 
 // The units that `first` is tied to, over any number of others for which `belongs` holds, with
@@ -260,7 +268,7 @@ bool EngineReconciler::FollowsOneInFlight(const Group& group) {
     if (record == nullptr || record->value.desired == DesiredState::kInactive || IsPlaced(parent)) {
       continue;
     }
-    const auto its = occupancy_.RequirementsOf(*view_, parent, record->value.content_hash);
+    const auto its = occupancy_.RequirementsOf(*view_, parent, TextOf(parent, record->value));
     if (its.ok()) follow(**its);
   }
   return false;

@@ -62,7 +62,7 @@ void EngineReconciler::JudgeOne(const std::string& unit, std::vector<Decision>& 
   queued_movers_.erase(unit);
   if (!forgotten_.empty() && ForgetAssignments(unit, decisions)) return;
   const auto* record = view_->units.Find(unit);
-  if (record != nullptr && !UnknownFeature(record->value.features).empty()) return;
+  if (record != nullptr && !WhatItLacks(record->value).empty()) return;
   if (JudgeReplica(unit, decisions)) return;
   if (IsTemplate(unit)) JudgeReplicas(unit, decisions);
   if (record == nullptr || record->value.desired == DesiredState::kInactive || IsTemplate(unit)) {
@@ -107,6 +107,17 @@ void EngineReconciler::JudgeUnwanted(const std::string& unit, const Stored<UnitR
       GuardAssignment(decision, unit, placed.machine);
       decision.writes.emplace_back(DeleteAssignment{unit, placed.machine});
       Emit(std::move(decision), decisions);
+    } else if (AnotherThan(unit, placed) != nullptr) {
+      // The one of the tombstone is gone; what stands there nobody has asked to stop (S3).
+      Decision decision = Begin();
+      AddUnit(decision, unit);
+      decision.events.push_back(
+          {"ended", unit, placed.machine, "another unit of that name runs there"});
+      GuardUnit(decision, unit);
+      GuardAssignment(decision, unit, placed.machine);
+      GuardReport(decision, unit, placed.machine);
+      decision.writes.emplace_back(DeleteAssignment{unit, placed.machine});
+      Emit(std::move(decision), decisions);
     }
   }
   if (record != nullptr) ClearNotes(unit, *record, reason, decisions);
@@ -145,6 +156,9 @@ void EngineReconciler::JudgeSingle(const Member& member, std::vector<Decision>& 
     }
   }
   if (JudgeOrphans(member, live, decisions)) return;
+  if (const std::string early = WhyTooEarly(member); !early.empty()) {
+    return Refuse(member.unit, *member.record, early, decisions);
+  }
   if (!live) return JudgeUnassigned(member, decisions);
   bool ended = false;
   for (const Placed& tombstone : tombstones) {
@@ -162,8 +176,19 @@ void EngineReconciler::JudgeSingle(const Member& member, std::vector<Decision>& 
   if (!ended) JudgeAssigned(member, *live, decisions);
 }
 
-// Units that a machine reports and that have no assignment there (S3). True if the rest has to
-// wait.
+// The unit of that name that runs on the machine although the tombstone there is another one's: the
+// registry was restored to a time before it came. Null if there is none. REQUIRES: a tombstone.
+const StateReport* EngineReconciler::AnotherThan(const std::string& unit,
+                                                 const Placed& tombstone) const {
+  const auto* report = view_->states.Find(UnitOnMachine{unit, tombstone.machine});
+  const bool stands = report != nullptr && !report->value.gone &&
+                      report->value.uid != tombstone.stored->value.uid &&
+                      view_->machines.Find(tombstone.machine) != nullptr;
+  return stands ? &report->value : nullptr;
+}
+
+// Units that a machine reports and that have no assignment there, or another one's tombstone (S3).
+// True if the rest has to wait.
 bool EngineReconciler::JudgeOrphans(const Member& member, const std::optional<Placed>& live,
                                     std::vector<Decision>& decisions) {
   const std::string& unit = member.unit;
@@ -172,7 +197,11 @@ bool EngineReconciler::JudgeOrphans(const Member& member, const std::optional<Pl
     const std::string& machine = it->first.machine;
     const StateReport& report = it->second.value;
     if (report.gone || view_->machines.Find(machine) == nullptr) continue;
-    if (view_->assignments.Find(UnitOnMachine{unit, machine}) != nullptr) continue;
+    const auto* assigned = view_->assignments.Find(UnitOnMachine{unit, machine});
+    if (assigned != nullptr && (assigned->value.state != AssignmentState::kGone ||
+                                AnotherThan(unit, {machine, assigned}) == nullptr)) {
+      continue;
+    }
     const bool ours = report.uid == record.uid;
     Decision decision = Begin();
     AddUnit(decision, unit);
@@ -180,16 +209,16 @@ bool EngineReconciler::JudgeOrphans(const Member& member, const std::optional<Pl
     const auto slot = occupancy_.scheduler().FindMachine(machine);
     if (!live && ours && slot &&
         occupancy_.scheduler().RulesOut(member.id, *slot, As::kResident).empty()) {
+      // It may be another copy than the one that has just been moved off its machine (S1).
+      if (!HasEndedEverywhere(member, Others::kDoNotCount)) return true;
       decision.events.push_back({"adopted", unit, machine, "it runs there already"});
       GuardUnit(decision, unit);
       GuardMachine(decision, machine);
-      // Of two copies of one generation, after a restore, the other one has a later one by now
-      // (S7).
-      int64_t generation = report.generation;
+      GuardReport(decision, unit, machine);
+      // Above whatever was told anywhere before, which nobody may know of any more (S7).
+      int64_t generation = std::max(view_->revision, report.generation);
       for (const Placed& placed : member.placed) {
-        if (placed.stored->value.generation > generation) {
-          generation = NextGeneration(placed.stored->value);
-        }
+        generation = std::max(generation, NextGeneration(placed.stored->value));
       }
       decision.writes.emplace_back(PutAssignment{unit, machine,
                                                  Assignment{.uid = report.uid,
@@ -210,17 +239,21 @@ bool EngineReconciler::JudgeOrphans(const Member& member, const std::optional<Pl
   return false;
 }
 
-// What a machine reports without having been assigned it gets a tombstone.
+// What a machine reports without having been assigned it gets a tombstone, in place of another
+// one's if need be: not even for a moment may it look as if nothing of that name were there (S1).
 void EngineReconciler::StopOrphan(Decision decision, const UnitOnMachine& place,
                                   const StateReport& report, const std::string& why,
                                   std::vector<Decision>& decisions) {
   decision.events.push_back({"stopped", place.unit, place.machine, why});
-  decision.writes.emplace_back(
-      PutAssignment{place.unit, place.machine,
-                    Assignment{.uid = report.uid,
-                               .generation = std::max(view_->revision, report.generation + 1),
-                               .content_hash = report.content_hash,
-                               .state = AssignmentState::kGone}});
+  Assignment tombstone = {.uid = report.uid,
+                          .generation = std::max(view_->revision, report.generation + 1),
+                          .content_hash = report.content_hash,
+                          .state = AssignmentState::kGone};
+  if (const auto* before = view_->assignments.Find(place)) {
+    tombstone.generation = std::max(tombstone.generation, NextGeneration(before->value));
+    tombstone.next_machine = before->value.next_machine;
+  }
+  decision.writes.emplace_back(PutAssignment{place.unit, place.machine, std::move(tombstone)});
   Emit(std::move(decision), decisions);
 }
 
@@ -248,14 +281,21 @@ void EngineReconciler::JudgeAssigned(const Member& member, const Placed& live,
   }
 }
 
-void EngineReconciler::JudgeUnassigned(const Member& member, std::vector<Decision>& decisions) {
-  for (const Placed& tombstone : member.placed) {
-    if (view_->machines.Find(tombstone.machine) != nullptr) {
-      if (!ReportedGone(*view_, member.unit, tombstone.machine, tombstone.stored->value)) return;
-    } else if (!HasEnded(member, tombstone)) {
-      return;
+// Whether it runs on none of the machines that it was moved off, and, if they count, no other one
+// of its name does. REQUIRES: it has tombstones only.
+bool EngineReconciler::HasEndedEverywhere(const Member& member, Others others) {
+  return std::all_of(member.placed.begin(), member.placed.end(), [&](const Placed& tombstone) {
+    if (others == Others::kDoNotCount && AnotherThan(member.unit, tombstone) != nullptr) {
+      return true;
     }
-  }
+    return view_->machines.Find(tombstone.machine) == nullptr
+               ? HasEnded(member, tombstone)
+               : ReportedGone(*view_, member.unit, tombstone.machine, tombstone.stored->value);
+  });
+}
+
+void EngineReconciler::JudgeUnassigned(const Member& member, std::vector<Decision>& decisions) {
+  if (!HasEndedEverywhere(member, Others::kCount)) return;
   PlaceGroup(member.unit, UnplacedGroup(member), Origin{}, decisions);
 }
 
@@ -320,15 +360,18 @@ std::string EngineReconciler::MustLeave(const Member& member, const Placed& live
   if (!slot) return std::string(scheduler::kAbsentText);
   if (HasUnreadableSettings(*view_, live.machine)) return "";
   const bool has_new_text = live.stored->value.content_hash != member.record->value.content_hash;
-  bool reserves_more = has_new_text && member.requirements->Reserves();
-  if (reserves_more) {
+  bool needs_more = has_new_text && member.requirements->Reserves();
+  if (needs_more) {
     const auto running = ReadRequirements(*view_, member.unit, live.stored->value.content_hash);
-    reserves_more = !running.ok() ||
-                    member.requirements->reserve_milli_cores > (*running)->reserve_milli_cores ||
-                    member.requirements->reserve_memory > (*running)->reserve_memory;
+    needs_more = !running.ok() ||
+                 member.requirements->reserve_milli_cores > (*running)->reserve_milli_cores ||
+                 member.requirements->reserve_memory > (*running)->reserve_memory;
   }
-  std::string why =
-      scheduler.RulesOut(member.id, *slot, reserves_more ? As::kChanged : As::kResident);
+  needs_more = needs_more ||
+               (has_new_text && !UnknownFeature(FeaturesOf(*member.requirements),
+                                                view_->machines.Find(live.machine)->value.features)
+                                     .empty());
+  std::string why = scheduler.RulesOut(member.id, *slot, needs_more ? As::kChanged : As::kResident);
   if (why.empty()) return why;
   const bool followed_is_absent = std::any_of(
       member.requirements->collocate_within.begin(), member.requirements->collocate_within.end(),
@@ -345,7 +388,7 @@ std::string EngineReconciler::MustLeave(const Member& member, const Placed& live
     // But what comes after that in the order of constraints holds.
     const auto reserved = scheduler.ReservedOn(*slot);
     const MachineRecord& record = view_->machines.Find(live.machine)->value;
-    if (reserves_more &&
+    if (needs_more &&
         (reserved.milli_cores > record.milli_cores || reserved.memory > record.memory_bytes)) {
       return why;
     }

@@ -13,6 +13,8 @@ namespace fleet::reconcile {
 inline constexpr size_t kMaxTogether = 24;
 // Units that are pushed out by one decision, beside those that they are pushed out for.
 inline constexpr size_t kMaxVictims = 20;
+// Units that the drains which expire in one pass explain; others expire in the next one.
+inline constexpr size_t kMaxExplained = 12;
 inline constexpr size_t kMaxGuards = 120;
 inline constexpr size_t kMaxWrites = 120;
 

@@ -19,7 +19,7 @@ using testing::Text;
 class PoisonedModel : public ClusterModel {
  public:
   // As the mirror shows it: neither present nor absent.
-  void Poison(const std::string& key) { view_.unreadable.Set(key, ++revision_); }
+  void Poison(const std::string& key) { PutUnreadable(key); }
   void PoisonUnit(const std::string& unit) {
     view_.units.Erase(unit);
     Poison("units/" + unit);

@@ -12,17 +12,22 @@
 
 namespace fleet::reconcile {
 
-// False, and nothing is done, if nothing that may be pushed out would help.
-bool EngineReconciler::PushesOut(const Group& group, std::vector<Decision>& decisions) {
+// nullopt if nothing that may be pushed out would help.
+std::optional<scheduler::Preemption> EngineReconciler::WhatWouldBePushedOut(const Group& group) {
   const bool reserves = std::any_of(group.begin(), group.end(), [](const Member& member) {
     return member.requirements->Reserves();
   });
-  if (!reserves || group.size() > kMaxTogether) return false;
+  if (!reserves || group.size() > kMaxTogether) return std::nullopt;
   auto& scheduler = occupancy_.scheduler();
-  const auto preemption = scheduler.Preempt(
+  return scheduler.Preempt(
       IdsOf(group), [&](scheduler::UnitId id) { return MayBePushedOut(scheduler.UnitName(id)); });
-  if (!preemption) return false;
+}
 
+// False, and nothing is done, if that would not help.
+bool EngineReconciler::PushesOut(const Group& group, std::vector<Decision>& decisions) {
+  const auto preemption = WhatWouldBePushedOut(group);
+  if (!preemption) return false;
+  const auto& scheduler = occupancy_.scheduler();
   const std::string machine = scheduler.MachineName(preemption->machine);
   const std::string reason = fmt::format("{} of priority {} needs its room", group[0].unit,
                                          group[0].requirements->priority);

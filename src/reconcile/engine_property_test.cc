@@ -18,12 +18,16 @@
 #include "reconcile/planner.h"
 #include "reconcile/rollout.h"
 #include "reconcile/testing/cluster_model.h"
+#include "reconcile/testing/commit_checks.h"
 
 namespace fleet::reconcile {
 namespace {
 
 using testing::ClusterModel;
+using testing::MachinesHeldBy;
+using testing::Occupies;
 using testing::Text;
+using testing::WhatVersionsForbid;
 
 const std::vector<std::string> kMachines = {"m1", "m2", "m3", "m4"};
 const std::vector<std::string> kUnits = {"a.service", "b.service",     "c.service",
@@ -75,7 +79,10 @@ bool MayHave(const std::string& unit, const std::string& options) {
 
 class World {
  public:
-  World() { NewLeader(); }
+  World() {
+    model_.EnableFeatures({});
+    NewLeader();
+  }
 
   void Do() {
     const std::string& unit = *rc::gen::elementOf(kUnits);
@@ -108,8 +115,12 @@ class World {
         // A capacity that shrinks keeps what it has, and is no subject here.
         const int64_t cores = *rc::gen::inRange<int64_t>(1, 4);
         capacity_[machine] = std::max(capacity_[machine], cores);
-        Log("machine {} zone={} cores={}", machine, zone, capacity_[machine]);
         model_.PutMachineOf(machine, capacity_[machine], 2, {{"zone", zone}});
+        MachineRecord record = model_.records().machines.Find(machine)->value;
+        if (*rc::gen::inRange(0, 4) == 0) record.features = {"reschedule"};  // an older version
+        Log("machine {} zone={} cores={} features={}", machine, zone, capacity_[machine],
+            record.features.size());
+        static_cast<SimulatedRegistry&>(model_).PutMachine(machine, record);
         break;
       }
       case 8:
@@ -168,12 +179,18 @@ class World {
       case 23: {
         const auto* known = model_.records().settings.Find(machine);
         MachineSettings settings = known == nullptr ? MachineSettings{} : known->value;
+        if (*rc::gen::arbitrary<bool>()) {
+          const int within = *rc::gen::inRange(-30, 30);  // seconds; negative: no deadline
+          settings.Drain(within < 0 ? absl::InfiniteFuture() : now() + absl::Seconds(within),
+                         *rc::gen::arbitrary<bool>());
+        } else {
+          settings.Open();
+        }
         settings.cordoned = *rc::gen::arbitrary<bool>();
-        settings.drained = *rc::gen::arbitrary<bool>();
         settings.lock_group = *rc::gen::elementOf(std::vector<std::string>{"", "", "g"});
         if (settings.lock_group.empty()) settings.lock_granted = false;
-        Log("{}: cordoned {} drained {} asks {}", machine, settings.cordoned, settings.drained,
-            settings.lock_group);
+        Log("{}: cordoned {} drained {} until {}", machine, settings.cordoned, settings.drained,
+            absl::FormatTime(settings.drain_deadline));
         model_.PutSettings(machine, settings);
         break;
       }
@@ -195,6 +212,7 @@ class World {
         RC_ASSERT(!may_only_refuse || event.kind == "refused");
       }
       CheckVoluntary(decision);
+      RC_ASSERT(WhatVersionsForbid(model_.records(), decision) == "");
       const int64_t revision = model_.Commit(decision);
       RC_ASSERT(revision != 0);  // the view was current
       engine_->engine.OnCommitted(decision.id, revision);
@@ -303,7 +321,25 @@ class World {
     }
     rollout.max_unavailable = fmt::format("{}", *rc::gen::inRange(1, 3));
     Log("rollout {} of {}", rollout.uid, rollout.restarts ? "restarts" : "a text");
-    model_.PutRollout(kTemplate, rollout);
+    if (rollout.uid == uid && *rc::gen::arbitrary<bool>()) TakeAlong(rollout);
+    for (const std::string& name : NamesOfRollout(model_.records(), kTemplate, rollout)) {
+      auto its = name == kTemplate ? rollout : model_.records().rollouts.Find(name)->value;
+      its.state = rollout.state;
+      its.max_unavailable = rollout.max_unavailable;
+      model_.PutRollout(name, its);
+    }
+  }
+
+  // Another unit, which is no instance, becomes a part of the rollout.
+  void TakeAlong(RolloutRecord& rollout) {
+    for (const auto& [unit, stored] : model_.records().units) {
+      if (!TemplateOf(unit).empty() || IsTemplate(unit) || RequirementsOf(unit).global) continue;
+      RolloutRecord its = rollout;
+      its.content_hash = stored.value.content_hash;
+      its.together = rollout.together = {unit, kTemplate};
+      Log("  together with {}", unit);
+      return model_.PutRollout(unit, its);
+    }
   }
 
   const UnitRecord* Template() const {
@@ -341,13 +377,22 @@ class World {
                     [](const EventEntry& event) { return event.kind == "rolling"; });
     if (!brings || rollout == nullptr) return;
     int64_t down = 0;
-    for (const std::string& unit : InstancesIn(model_.records(), kTemplate)) {
+    std::vector<std::string> units;
+    for (const std::string& name : NamesOfRollout(model_.records(), kTemplate, rollout->value)) {
+      // As they go together, so they end.
+      RC_ASSERT(model_.records().rollouts.Find(name)->value.state == rollout->value.state);
+      for (const auto& unit : UnitsOfRollout(model_.records(), name)) units.push_back(unit);
+    }
+    for (const std::string& unit : units) {
       const UnitRecord& record = model_.Unit(unit);
       // Made or moved just now, by somebody else; or with a text of its own by now.
       if (model_.MachinesOf(unit).empty()) continue;
-      if (ShareIn(rollout->value, record) == RolloutShare::kNone) continue;
+      const auto* its = model_.records().rollouts.Find(unit);
+      if (ShareIn(its ? its->value : rollout->value, record) == RolloutShare::kNone) continue;
+      // One that waits for a machine is down for that.
+      const Progress progress = StatusOf(model_.records(), *UnitName::Parse(unit)).progress;
       if (record.rollout == rollout->value.uid && record.desired == DesiredState::kLaunched &&
-          StatusOf(model_.records(), *UnitName::Parse(unit)).progress != Progress::kReached) {
+          progress != Progress::kReached && progress != Progress::kWaiting) {
         ++down;
       }
     }
@@ -397,6 +442,10 @@ class World {
         RC_ASSERT((is_open || was_there));
         continue;
       }
+      // A drain that has expired begins nothing more.
+      const auto* source = records.settings.Find(put->machine);
+      const bool is_drain = decision.events[0].reason.ends_with("is drained");
+      RC_ASSERT(!(is_drain && source != nullptr && source->value.drain_expired));
       const std::string& why = decision.events[0].reason;
       if (why.ends_with("is drained") || why.ends_with("(FleetLock)") || why == "rebalance") {
         if (!put->assignment.next_machine.empty()) voluntary_[put->unit] = put->machine;
@@ -476,24 +525,27 @@ class World {
   void CheckPlace(const UnitOnMachine& place) const {
     const auto* machine = model_.records().machines.Find(place.machine);
     if (machine == nullptr || machine->value.leaving) return;
+    // It runs on with its former text while the new one is too early.
+    const auto* unit = model_.records().units.Find(place.unit);
+    if (unit != nullptr && unit->value.refusal.starts_with("it needs the feature")) return;
     const Requirements its = RequirementsOf(place.unit);
     for (const auto& [key, values] : its.metadata) {
       RC_ASSERT(values.contains(machine->value.metadata.at(key)));
     }
     if (!its.machine_id.empty()) RC_ASSERT(its.machine_id == place.machine);
     for (const std::string& parent : its.machine_of) {
-      const auto on = MachinesHeldBy(parent);
+      const auto on = MachinesHeldBy(model_.records(), parent);
       RC_ASSERT(std::find(on.begin(), on.end(), place.machine) != on.end());
     }
     for (const Within& within : its.collocate_within) {
-      const auto on = MachinesHeldBy(within.name);
+      const auto on = MachinesHeldBy(model_.records(), within.name);
       RC_ASSERT(std::any_of(on.begin(), on.end(), [&](const std::string& other) {
         return ZoneOf(other).empty() || ZoneOf(other) == ZoneOf(place.machine);
       }));
     }
     Requirements sum;
     for (const auto& [other, stored] : model_.records().assignments) {
-      if (!Occupies(other, stored.value)) continue;
+      if (!Occupies(model_.records(), other, stored.value)) continue;
       const Requirements theirs = RequirementsOf(other.unit);
       if (other.machine == place.machine) {
         const auto running =
@@ -519,26 +571,6 @@ class World {
       RC_ASSERT(sum.reserve_milli_cores <= machine->value.milli_cores);
     }
     if (its.reserve_memory > 0) RC_ASSERT(sum.reserve_memory <= machine->value.memory_bytes);
-  }
-
-  // With those that are reserved for it: who is there already may stay.
-  std::vector<std::string> MachinesHeldBy(const std::string& unit) const {
-    std::vector<std::string> machines = model_.MachinesOf(unit);
-    const auto* record = model_.records().units.Find(unit);
-    if (record != nullptr) machines.push_back(record->value.nominated_machine);
-    for (const auto& [place, stored] : model_.records().assignments) {
-      if (place.unit == unit && !stored.value.next_machine.empty()) {
-        machines.push_back(stored.value.next_machine);
-      }
-    }
-    return machines;
-  }
-
-  bool Occupies(const UnitOnMachine& place, const Assignment& assignment) const {
-    if (model_.records().machines.Find(place.machine) == nullptr) return false;
-    const auto* report = model_.records().states.Find(place);
-    return report == nullptr || !report->value.gone ||
-           report->value.generation != assignment.generation;
   }
 
   static bool Matches(const std::vector<std::string>& globs, const std::string& unit) {

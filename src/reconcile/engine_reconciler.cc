@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
+
+#include "reconcile/engine_facts.h"
 
 namespace fleet::reconcile {
 
 EngineReconciler::EngineReconciler(EngineSettings settings)
-    : settings_(settings),
+    : settings_(std::move(settings)),
       view_(std::make_shared<const ClusterView>()),
-      occupancy_(settings.placement),
-      absences_(settings),
-      mass_loss_(settings.mass_loss_hold) {}
+      occupancy_(settings_.placement),
+      absences_(settings_),
+      mass_loss_(settings_.mass_loss_hold) {}
 
 void EngineReconciler::Apply(const ViewChange& change) {
   const ClusterViewPtr before = std::exchange(view_, change.view);
@@ -29,17 +32,27 @@ void EngineReconciler::Apply(const ViewChange& change) {
     ApplyReset();
     return;
   }
-  for (const Change& one : change.changes) ApplyOne(one);
+  for (const Change& one : change.changes) {
+    ApplyOne(one);
+    // What it was one rollout with goes on without it.
+    const auto* rollout =
+        one.record == Change::Record::kRollout ? before->rollouts.Find(one.name) : nullptr;
+    if (rollout == nullptr) continue;
+    for (const std::string& other : rollout->value.together) MarkRolloutOf(other);
+  }
 }
 
 void EngineReconciler::ApplyReset() {
   // Settings of machines that are away count, too.
   askers_.clear();
   forgotten_.clear();
+  timed_drains_.clear();
   for (const auto& [machine, settings] : view_->settings) {
     SyncForgotten(machine);
     SyncAsker(machine);
+    SyncDeadline(machine);
   }
+  MarkFeatures();
   for (const auto& [machine, record] : view_->machines) SyncMachine(machine);
   for (const auto& [unit, record] : view_->units) MarkUnit(unit);
   for (const auto& [place, assignment] : view_->assignments) MarkUnit(place.unit);
@@ -61,21 +74,29 @@ void EngineReconciler::ApplyOne(const Change& change) {
       break;
     case Change::Record::kRollout:
       MarkRolloutOf(change.name);
+      MarkRolloutsOfInstances(change.name);
       break;
     case Change::Record::kContent:  // put together with the units that refer to it
     case Change::Record::kLeader:   // the engine's shell follows it
-    case Change::Record::kCluster:  // looked at by each Decide()
+      break;
+    case Change::Record::kCluster:  // the others are looked at by each Decide()
+      if (change.name == "features") {
+        MarkFeatures();
+        MarkAllDirty(waiting_);
+      }
       break;
   }
 }
 
 void EngineReconciler::SyncMachine(const std::string& machine) {
   const auto* record = view_->machines.Find(machine);
+  MarkFeatures();
   SyncForgotten(machine);
   if (absences_.Note(machine, record == nullptr ? nullptr : &record->value)) {
     presence_changed_ = true;
   }
   SyncAsker(machine);
+  SyncDeadline(machine);
   const auto* settings = view_->settings.Find(machine);
   const bool is_open = record != nullptr && !record->value.leaving &&
                        (settings == nullptr || !settings->value.IsClosed());
@@ -157,6 +178,7 @@ void EngineReconciler::MarkThoseThatCouldPushOut(const std::string& unit) {
 
 void EngineReconciler::ForgetWaiting(const std::string& unit) {
   waiting_.erase(unit);
+  stuck_.erase(unit);
   const auto it = waiting_for_room_.find(unit);
   if (it == waiting_for_room_.end()) return;
   by_priority_.erase({it->second, unit});
@@ -182,6 +204,7 @@ void EngineReconciler::Land(const std::string& unit) {
     return;
   }
   in_flight_.erase(it);
+  if (unit == kFeaturesKey) MarkFeatures();
   MarkUnit(unit);
   MarkThoseThatCouldPushOut(unit);
   EndGrant(unit);
@@ -216,6 +239,7 @@ void EngineReconciler::ForgetInFlight() {
   landing_.clear();
   const auto forgotten = std::exchange(in_flight_, {});
   for (const auto& [unit, in_flight] : forgotten) {
+    if (unit == kFeaturesKey) MarkFeatures();
     MarkUnit(unit);
     EndGrant(unit);
   }
@@ -223,6 +247,8 @@ void EngineReconciler::ForgetInFlight() {
 
 void EngineReconciler::BeginLeading(absl::Time now) {
   ForgetInFlight();
+  // A cluster that has no id yet is new: no machine can be away from it.
+  features_from_ = view_->cluster_id ? now + settings_.ttl : now;
   absences_.BeginLeading(now, AbsentOnesWithUnits());
   mass_loss_.Reset();
   started_.clear();
@@ -237,8 +263,9 @@ void EngineReconciler::JudgeAll() {
   ForgetAbsent();
 }
 
-std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
+std::vector<Decision> EngineReconciler::Decide(absl::Time now, absl::Time wall_now) {
   now_ = now;
+  wall_now_ = wall_now;
   absences_.Advance(now);
   if (std::exchange(other_history_, false)) silent_until_ = now + settings_.ttl;
   if (now < silent_until_) {
@@ -251,12 +278,15 @@ std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
     MarkAllDirty(std::exchange(at_wakeup_, {}));
   }
   SyncUnsteady();
+  rolled_in_pass_.clear();
   std::vector<Decision> decisions;
   JudgeMassLoss(decisions);
+  EnableFeatures(decisions);
   // Nothing comes to these machines any more; but they are told last, since what is decided about
   // them otherwise is guarded by the settings that this changes.
-  std::vector<Decision> grants;
-  if (!askers_.empty()) GrantSlots(grants);
+  std::vector<Decision> settings;
+  ExpireDrains(settings);
+  if (!askers_.empty()) GrantSlots(settings);
   deciding_ = true;
   for (const std::string& unit : dirty_) queue_.emplace(~occupancy_.PriorityOf(unit), unit);
   while (!queue_.empty()) {
@@ -265,7 +295,7 @@ std::vector<Decision> EngineReconciler::Decide(absl::Time now) {
   }
   deciding_ = false;
   if (!forgotten_.empty()) ClearForgotten(decisions);
-  std::move(grants.begin(), grants.end(), std::back_inserter(decisions));
+  std::move(settings.begin(), settings.end(), std::back_inserter(decisions));
   if (settings_.rebalances) BeginRebalance(decisions);
   return decisions;
 }

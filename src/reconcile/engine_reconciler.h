@@ -47,8 +47,10 @@ class EngineReconciler {
   void JudgeAll();
 
   // What is to be written: units of the highest priority first, then in the order of their names.
-  // Empty if nothing has changed (L2).
-  std::vector<Decision> Decide(absl::Time now);
+  // Empty if nothing has changed (L2). `now` never jumps; `wall_now` is what records and users say,
+  // and never measures a span.
+  std::vector<Decision> Decide(absl::Time now, absl::Time wall_now);
+  std::vector<Decision> Decide(absl::Time now) { return Decide(now, now); }
 
   // A decision's fate. Committed: it is in flight until the view has reached `revision`. Rejected
   // (one of its guards did not hold when the store was at `revision`): it is judged again when the
@@ -67,6 +69,10 @@ class EngineReconciler {
   size_t units_in_flight() const { return in_flight_.size(); }
   // Those without a machine, and globals that are not on all of them.
   size_t units_waiting() const { return waiting_.size(); }
+  // Those that a drain finds no machine for.
+  size_t units_stuck() const { return stuck_.size(); }
+  // How often it has gone through the units of one name of a rollout, which is what those cost.
+  size_t rollout_walks() const { return rollout_walks_; }
 
   // What ExplainUnit(), PlanRebalance() and ExplainDrain() of planner.h say, of the view as it is.
   UnitExplanation Explain(const std::string& unit);
@@ -131,6 +137,7 @@ class EngineReconciler {
                      std::vector<Decision>& decisions);
   bool JudgeOrphans(const Member& member, const std::optional<Placed>& live,
                     std::vector<Decision>& decisions);
+  const StateReport* AnotherThan(const std::string& unit, const Placed& tombstone) const;
   void StopOrphan(Decision decision, const UnitOnMachine& place, const StateReport& report,
                   const std::string& why, std::vector<Decision>& decisions);
   void JudgeAssigned(const Member& member, const Placed& live, std::vector<Decision>& decisions);
@@ -149,6 +156,8 @@ class EngineReconciler {
   // engine_absence.cc: machines that are not there
   bool IsLost(const std::string& machine);
   bool HasEnded(const Member& member, const Placed& placed);
+  enum class Others { kCount, kDoNotCount };
+  bool HasEndedEverywhere(const Member& member, Others others);
   bool MustStopOnIsolation(const Member& member, const Assignment& assignment) const;
   bool CountsNow(const std::string& machine, absl::Time at);
   void JudgeMassLoss(std::vector<Decision>& decisions);
@@ -160,6 +169,13 @@ class EngineReconciler {
   bool ForgetAssignments(const std::string& unit, std::vector<Decision>& decisions);
   void ClearForgotten(std::vector<Decision>& decisions);
   std::string WhatHoldsLost(const Group& group, const std::string& machine) const;
+
+  // engine_features.cc: records of other versions
+  void MarkFeatures();
+  void EnableFeatures(std::vector<Decision>& decisions);
+  const std::string& WhyNotYet(const std::string& feature);
+  std::string WhyTooEarly(const Member& member);
+  std::string WhatItLacks(const UnitRecord& record) const;
 
   // engine_reschedule.cc
   const StateReport* AnswerTo(const Member& member, const Placed& live) const;
@@ -173,6 +189,7 @@ class EngineReconciler {
 
   // engine_group.cc: which units are placed together
   std::optional<Member> FindMember(const std::string& unit);
+  const std::string& TextOf(const std::string& unit, const UnitRecord& record) const;
   bool FollowsOneOf(const std::string& unit, const std::map<std::string, Member>& members);
   Group GroupOf(const Member& first, absl::FunctionRef<bool(const Member&)> belongs);
   Group UnplacedGroup(const Member& member);
@@ -233,6 +250,7 @@ class EngineReconciler {
 
   // engine_preempt.cc
   bool PushesOut(const Group& group, std::vector<Decision>& decisions);
+  std::optional<scheduler::Preemption> WhatWouldBePushedOut(const Group& group);
   bool MayBePushedOut(const std::string& unit);
   void Nominate(Decision& decision, const Group& group, const std::string& machine) const;
 
@@ -250,22 +268,46 @@ class EngineReconciler {
   const Stored<RolloutRecord>* RunningRollout(const std::string& name) const;
 
   // engine_rollout.cc: rolling updates and restarts
+  // Who brings something to a unit: its own rollout, or its template's.
+  struct RolloutStep {
+    std::string unit;
+    std::string name;  // of the rollout
+  };
   struct RolloutUnits;
+  // Whether what it is about to bring has a place.
+  struct RolloutTrial {
+    std::string no_place;      // why a unit would be stopped and be nowhere
+    bool has_to_wait = false;  // that is known only once others have got where they go
+    // What is pretended.
+    std::vector<std::string> texts;                                       // of these units
+    std::vector<std::pair<scheduler::UnitId, Occupancy::Places>> places;  // those before
+  };
   void MarkRolloutOf(const std::string& unit);
+  void MarkRolloutsOfInstances(const std::string& template_name);
   void JudgeRollout(const std::string& key, std::vector<Decision>& decisions);
-  RolloutUnits FindRolloutUnits(const std::string& name, const RolloutRecord& rollout,
-                                absl::Duration healthy_after);
+  std::vector<RolloutStep> PickSteps(const RolloutUnits& units, size_t at_once,
+                                     RolloutTrial& trial);
+  void FindRolloutUnits(const std::string& name, absl::Duration healthy_after, RolloutUnits& units);
+  bool HasItsText(const std::string& unit, const UnitRecord& record) const;
   absl::Time HealthyAt(const std::string& unit, const UnitStatus& status,
                        absl::Duration healthy_after);
-  void BringRollout(const std::string& name, const std::string& unit,
-                    const Requirements& requirements, std::vector<Decision>& decisions);
-  void StopRollout(const std::string& name, const std::string& failed, const std::string& why,
+  void BringRollout(const RolloutStep& step, const Requirements& requirements,
+                    std::vector<Decision>& decisions);
+  void StopRollout(const std::vector<std::string>& names, const std::string& reason,
                    std::vector<Decision>& decisions);
-  void RollBack(const std::string& name, const std::string& why, std::vector<Decision>& decisions);
-  void EndRollout(const std::string& name, const std::vector<std::string>& units,
+  void RollBack(const std::vector<std::string>& names, const std::string& why,
+                std::vector<Decision>& decisions);
+  void EndRollout(const std::vector<std::string>& names, const RolloutUnits& units,
                   std::vector<Decision>& decisions);
-  void PutRolloutRecord(const std::string& name, std::optional<RolloutRecord> record,
-                        EventEntry event, Decision decision, std::vector<Decision>& decisions);
+  void AddRolloutRecord(Decision& decision, const std::string& name,
+                        std::optional<RolloutRecord> record, EventEntry event) const;
+
+  // engine_rollout_trial.cc
+  void TryStep(const RolloutStep& step, bool others_move, RolloutTrial& trial);
+  bool HasAPlace(const std::string& unit);
+  std::string WhyNowhere(const Group& group);
+  void EndTrial(const RolloutTrial& trial);
+
   // engine_drain.cc: machines that are emptied, and what voluntary moves are held to
   void SyncUnderWay(const std::string& unit);
   void NoteUnderWay(const std::string& unit, const std::string& from);
@@ -284,6 +326,15 @@ class EngineReconciler {
   void GrantSlots(std::vector<Decision>& decisions);
   void EndGrant(const std::string& settings_key);
   void Close(const std::string& machine, bool closed);
+
+  // engine_deadline.cc: drains that have a deadline
+  void SyncDeadline(const std::string& machine);
+  bool IsOverdue(const std::string& machine) const;
+  bool WasLeftBehind(const std::string& machine) const;
+  bool IsForced(const std::string& machine) const;
+  std::vector<std::string> UnitsHeldOn(const std::string& machine) const;
+  void ExpireDrains(std::vector<Decision>& decisions);
+  std::string WhatIsHeld(const std::string& machine, const std::vector<std::string>& held);
 
   // engine_explain.cc
   void ExplainPlaced(const Member& member, const Placed& live, UnitExplanation& explained);
@@ -304,6 +355,7 @@ class EngineReconciler {
   void GuardAssignment(Decision& decision, const std::string& unit,
                        const std::string& machine) const;
   void GuardContent(Decision& decision, const std::string& hash) const;
+  void GuardReport(Decision& decision, const std::string& unit, const std::string& machine) const;
   void GuardRollout(Decision& decision, const std::string& name) const;
   void GuardFollowed(Decision& decision, const Requirements& requirements,
                      const std::string& machine) const;
@@ -334,7 +386,12 @@ class EngineReconciler {
   uint64_t last_decision_ = 0;
   Absences absences_;
   MassLoss mass_loss_;
-  bool presence_changed_ = false;  // of a machine, since the last Decide()
+  bool presence_changed_ = false;                    // of a machine, since the last Decide()
+  std::map<std::string, std::string> pretended_;     // hashes of texts, by unit, during a trial
+  absl::Time features_from_ = absl::InfinitePast();  // none is enabled before
+  bool features_changed_ = true;  // of a machine or the cluster, since they were judged
+  // Why a feature may not be used, by its name: as far as has been asked.
+  absl::flat_hash_map<std::string, std::string> why_not_yet_;
   // The registry was restored or replaced: nothing is decided until machines have had the time to
   // say what they run, one TTL.
   bool other_history_ = false;
@@ -352,7 +409,10 @@ class EngineReconciler {
   // Of units that a running rollout has reached: which run has started, and since when. A new
   // leader begins anew.
   absl::flat_hash_map<std::string, std::pair<int64_t, absl::Time>> started_;
+  std::set<std::string> rolled_in_pass_;  // first names of rollouts that this pass has judged
+  size_t rollout_walks_ = 0;
   absl::Time now_ = absl::InfinitePast();
+  absl::Time wall_now_ = absl::InfinitePast();
   absl::Time next_wakeup_ = absl::InfiniteFuture();
   std::set<std::string> at_wakeup_;  // to be judged then
 
@@ -365,6 +425,8 @@ class EngineReconciler {
   absl::flat_hash_set<std::string> down_;           // instances that move or start
   std::map<std::string, size_t> down_of_template_;  // how many of them each template has
   absl::flat_hash_map<std::string, size_t> instances_of_;  // as counted in this view
+  std::set<std::string> timed_drains_;                     // machines with a deadline that counts
+  std::set<std::string> stuck_;          // units that a drain finds no machine for
   std::set<std::string> askers_;         // machines that want a slot to reboot or have one
   std::set<std::string> open_machines_;  // present, and they take newcomers
   bool machines_changed_ = false;        // since the last Decide()

@@ -5,7 +5,6 @@
 
 #include "base/ids.h"
 #include "fmt/core.h"
-#include "model/features.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
 #include "reconcile/rollout.h"
@@ -19,7 +18,7 @@ std::optional<int64_t> EngineReconciler::ReplicasOf(const std::string& template_
   const auto* stored = view_->units.Find(template_name);
   if (stored == nullptr) return 0;
   const UnitRecord& record = stored->value;
-  if (!UnknownFeature(record.features).empty()) return std::nullopt;
+  if (!WhatItLacks(record).empty()) return std::nullopt;
   const auto requirements = occupancy_.RequirementsOf(*view_, template_name, record.content_hash);
   if (!requirements.ok() || (*requirements)->global) return std::nullopt;
   return record.replicas ? record.replicas : (*requirements)->replicas;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "fmt/core.h"
+#include "reconcile/planner.h"
 #include "reconcile/testing/cluster_model.h"
 
 namespace fleet::reconcile {
@@ -14,6 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StrEq;
 using testing::Text;
 
@@ -23,7 +25,8 @@ void PutTemplate(Cluster& cluster, const std::string& text) {
   cluster.model.PutUnit("web@.service", text, DesiredState::kInactive);
 }
 
-void Scale(Cluster& cluster, int64_t replicas) {
+// None: the number is taken back.
+void Scale(Cluster& cluster, std::optional<int64_t> replicas) {
   UnitRecord record = cluster.model.Unit("web@.service");
   record.replicas = replicas;
   static_cast<SimulatedRegistry&>(cluster.model).PutUnit("web@.service", record);
@@ -69,6 +72,29 @@ TEST(Replicas, OfTheRecordGoBeforeThoseOfTheText) {
   Scale(cluster, 5);
   cluster.Settle();
   EXPECT_THAT(Instances(cluster), ElementsAre(Web(1), Web(2), Web(3), Web(4), Web(5)));
+}
+
+TEST(Replicas, OfTheTextHoldAgainOnceTheRecordHasNone) {
+  Cluster cluster = WithReplicas(2);
+  Scale(cluster, 4);
+  cluster.Settle();
+  Scale(cluster, std::nullopt);
+  cluster.Settle();
+  EXPECT_THAT(Instances(cluster), ElementsAre(Web(1), Web(2)));
+  EXPECT_THAT(cluster.engine.Explain("web@.service").reason, HasSubstr("2 of them are kept"));
+}
+
+TEST(Replicas, StayWhenNeitherTheRecordNorTheTextHasANumberAnyMore) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  PutTemplate(cluster, Text());
+  Scale(cluster, 3);
+  cluster.Settle();
+  Scale(cluster, std::nullopt);
+  cluster.model.DestroyUnit(Web(2));
+  cluster.Settle();
+  EXPECT_THAT(Instances(cluster), ElementsAre(Web(1), Web(3)));
+  EXPECT_THAT(cluster.engine.Explain("web@.service").reason, Not(HasSubstr("kept")));
 }
 
 TEST(Replicas, AreDestroyedTheHighestFirst) {

@@ -11,10 +11,13 @@ namespace fleet::reconcile {
 namespace {
 
 using testing::Cluster;
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::StrEq;
 using testing::Text;
 
 const char* const kTemplate = "web@.service";
@@ -25,7 +28,7 @@ std::string Web(int number) { return fmt::format("web@{}.service", number); }
 class Rollout : public ::testing::Test {
  protected:
   void Begin(int count, const std::string& options = "") {
-    cluster.model.PutMachine("m1");
+    if (cluster.model.records().machines.Find("m1") == nullptr) cluster.model.PutMachine("m1");
     cluster.model.PutUnit(kTemplate, Text(options), DesiredState::kInactive);
     UnitRecord record = cluster.model.Unit(kTemplate);
     record.replicas = count;
@@ -66,6 +69,21 @@ class Rollout : public ::testing::Test {
     return units;
   }
   std::vector<std::string> Updated() const { return With(record().content_hash); }
+
+  void Resume() {
+    RolloutRecord resumed = record();
+    resumed.state = RolloutState::kRunning;
+    resumed.reason = "";
+    cluster.model.PutRollout(kTemplate, resumed);
+  }
+
+  std::vector<std::string> StoppedOrMoved() const {
+    std::vector<std::string> units;
+    for (const EventEntry& event : cluster.events) {
+      if (event.kind == "stopped" || event.kind == "moving") units.push_back(event.unit);
+    }
+    return units;
+  }
 
   // The engine comes to rest without the time passing, and agents do as they are told.
   void Settle() { cluster.Settle(); }
@@ -184,10 +202,7 @@ TEST_F(Rollout, PausesWhenAUnitFails) {
   UnitRecord again = cluster.model.Unit(Web(1));
   ++again.restarts;
   Put(Web(1), again);
-  RolloutRecord resumed = record();
-  resumed.state = RolloutState::kRunning;
-  resumed.reason = "";
-  cluster.model.PutRollout(kTemplate, resumed);
+  Resume();
   for (int turn = 0; turn < 4; ++turn) Wait(absl::Seconds(2));
   EXPECT_EQ(record().state, RolloutState::kDone);
 }
@@ -211,6 +226,34 @@ TEST_F(Rollout, RollsBackWhenAUnitFails) {
   EXPECT_EQ(record().history[1].content_hash, brought);
 }
 
+TEST_F(Rollout, PausesWhenAUnitEndsThoughItDidNotFail) {
+  Begin(2);
+  Update("Weight=2");
+  Settle();
+  Report(Web(1), "inactive");
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kPaused);
+  EXPECT_EQ(record().reason, "web@1.service has failed: it has ended");
+  EXPECT_THAT(Updated(), ElementsAre(Web(1)));
+}
+
+TEST_F(Rollout, OneshotsAreDoneWhenTheyEnd) {
+  Begin(2, "HealthyAfter=0s");
+  const std::string before = cluster.model.Unit(kTemplate).content_hash;
+  cluster.model.PutUnit(
+      kTemplate, "[Service]\nType=oneshot\nExecStart=/bin/true\n[X-Fleet]\nHealthyAfter=0s\n",
+      DesiredState::kInactive);
+  cluster.model.PutRollout(
+      kTemplate, RolloutOf(nullptr, NextUid(), cluster.model.Unit(kTemplate).content_hash, before,
+                           cluster.now, "update"));
+  cluster.PassUntilIdle();
+  Report(Web(1), "inactive");
+  cluster.PassUntilIdle();
+  Report(Web(2), "inactive");
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kDone);
+}
+
 TEST_F(Rollout, PausesWhenRollingBackFailsToo) {
   Begin(2);
   Update("Weight=2", "", /*rolls_back=*/true);
@@ -223,12 +266,113 @@ TEST_F(Rollout, PausesWhenRollingBackFailsToo) {
   EXPECT_THAT(record().reason, HasSubstr("then, rolling back, web@1.service has failed"));
 }
 
-TEST_F(Rollout, SaysThatANewTextFitsNowhere) {
+TEST_F(Rollout, StopsNothingForATextThatFitsNowhere) {
   Begin(2);
+  const int64_t before = cluster.model.AssignmentOf(Web(1), "m1")->generation;
   Update("MachineMetadata=disk=ssd");
   Settle();
   EXPECT_EQ(record().state, RolloutState::kPaused);
-  EXPECT_THAT(record().reason, HasSubstr("web@1.service has failed: "));
+  EXPECT_EQ(record().reason,
+            "web@1.service goes on with the text that it has: with the one that is brought it may "
+            "not stay on m1 (MachineMetadata disk=ssd), and no machine is eligible: 1 of 1 does "
+            "not match MachineMetadata disk=ssd");
+  EXPECT_THAT(Updated(), IsEmpty());
+  EXPECT_EQ(cluster.model.AssignmentOf(Web(1), "m1")->generation, before);
+  cluster.engine.JudgeAll();
+  EXPECT_EQ(cluster.Pass(), 0u);
+  // Resumed when there is a machine for it.
+  cluster.model.PutMachine("m2", {{"disk", "ssd"}});
+  Resume();
+  for (int turn = 0; turn < 3; ++turn) Wait(absl::Seconds(2));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+  EXPECT_THAT(cluster.model.MachinesOf(Web(2)), ElementsAre("m2"));
+}
+
+TEST_F(Rollout, TakesBackATextThatFitsNowhereWithoutStoppingAnything) {
+  Begin(2);
+  const std::string former = cluster.model.Unit(kTemplate).content_hash;
+  Update("MachineMetadata=disk=ssd", "", /*rolls_back=*/true);
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kFailed);
+  EXPECT_EQ(cluster.model.Unit(kTemplate).content_hash, former);
+  EXPECT_THAT(record().reason, HasSubstr("may not stay on m1"));
+  EXPECT_THAT(StoppedOrMoved(), IsEmpty());
+}
+
+TEST_F(Rollout, CountsWhatABatchItselfWillReserve) {
+  cluster.model.PutMachineOf("m1", 4, 4);
+  Begin(2, "ReserveMemory=1G");
+  Update("ReserveMemory=3G", "2");
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kPaused);
+  EXPECT_THAT(record().reason, HasSubstr("web@2.service goes on"));
+  EXPECT_THAT(record().reason, HasSubstr("no room for ReserveMemory=3G"));
+  EXPECT_THAT(StoppedOrMoved(), IsEmpty());
+}
+
+TEST_F(Rollout, CountsWhereABatchItselfWillGo) {
+  cluster.model.PutMachineOf("m1", 4, 4, {{"disk", "hdd"}});
+  Begin(2, "ReserveMemory=1G");
+  cluster.model.PutMachineOf("m2", 4, 1, {{"disk", "ssd"}});
+  Update("ReserveMemory=1G\nMachineMetadata=disk=ssd", "2");
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kPaused);
+  EXPECT_THAT(record().reason, HasSubstr("web@2.service goes on"));
+  EXPECT_THAT(StoppedOrMoved(), IsEmpty());
+}
+
+TEST_F(Rollout, JudgesNoMoveWhileOneThatItHasReachedHasNotGotWhereItGoes) {
+  cluster.model.PutMachineOf("m1", 4, 4, {{"disk", "hdd"}});
+  Begin(2, "ReserveMemory=1G");
+  cluster.model.PutMachineOf("m2", 4, 1, {{"disk", "ssd"}});
+  Update("ReserveMemory=1G\nMachineMetadata=disk=ssd", "1");
+  cluster.Pass();
+  EXPECT_THAT(Updated(), ElementsAre(Web(1)));
+  RolloutRecord faster = record();
+  faster.max_unavailable = "2";
+  cluster.model.PutRollout(kTemplate, faster);
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kPaused);
+  EXPECT_THAT(Updated(), ElementsAre(Web(1)));
+  EXPECT_THAT(cluster.model.MachinesOf(Web(1)), ElementsAre("m2"));
+  EXPECT_THAT(cluster.model.MachinesOf(Web(2)), ElementsAre("m1"));
+}
+
+TEST_F(Rollout, GoesOnWhereOthersArePushedOutForTheText) {
+  cluster.model.PutMachineOf("m1", 4, 4, {{"disk", "hdd"}});
+  Begin(1, "ReserveMemory=1G");
+  cluster.model.PutMachineOf("m2", 4, 1, {{"disk", "ssd"}});
+  cluster.model.PutUnit("low.service", Text("ReserveMemory=1G\nMachineMetadata=disk=ssd"));
+  Settle();
+  Update("ReserveMemory=1G\nMachineMetadata=disk=ssd\nPriority=5");
+  for (int turn = 0; turn < 3; ++turn) Wait(absl::Seconds(2));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+  EXPECT_THAT(cluster.model.MachinesOf(Web(1)), ElementsAre("m2"));
+}
+
+TEST_F(Rollout, GoesOnWhereTheTextFitsOnceWhatRunsHasEnded) {
+  cluster.model.PutMachineOf("m1", 4, 4, {{"disk", "hdd"}});
+  Begin(1, "ReserveMemory=4G");
+  cluster.model.PutMachineOf("m2", 4, 1, {{"disk", "ssd"}});
+  Update("ReserveMemory=1G\nMachineMetadata=disk=ssd");
+  EXPECT_THAT(Updated(), IsEmpty());
+  cluster.PassUntilIdle();
+  EXPECT_THAT(Updated(), ElementsAre(Web(1)));
+}
+
+TEST_F(Rollout, StopsNothingWhereThoseThatFollowHaveNoPlace) {
+  Begin(1);
+  cluster.model.PutMachine("m2", {{"disk", "ssd"}});
+  cluster.model.PutUnit("there.service", Text("MachineMetadata=disk=ssd"));
+  Settle();
+  cluster.model.PutUnit("follower.service",
+                        Text("MachineOf=web@1.service\nConflicts=there.service"));
+  Settle();
+  Update("MachineMetadata=disk=ssd");
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kPaused);
+  EXPECT_THAT(record().reason, HasSubstr("conflicts with there.service"));
+  EXPECT_THAT(StoppedOrMoved(), IsEmpty());
 }
 
 TEST_F(Rollout, DoesNothingWhileItIsPaused) {
@@ -281,6 +425,20 @@ TEST_F(Rollout, RestartsInTheSameWay) {
   EXPECT_EQ(record().state, RolloutState::kDone);
   EXPECT_EQ(cluster.model.Unit(Web(1)).restarts, 1);
   EXPECT_EQ(cluster.model.Unit(Web(2)).restarts, 0);
+}
+
+TEST_F(Rollout, AnInstancesOwnWaitsForThatOfItsTemplate) {
+  Begin(2);
+  const std::string hash = cluster.model.Unit(kTemplate).content_hash;
+  RolloutRecord own = RestartOf(nullptr, NextUid(), hash);
+  own.together = {Web(1), Web(2)};
+  for (const std::string& unit : own.together) cluster.model.PutRollout(unit, own);
+  Settle();
+  cluster.model.PutRollout(kTemplate, RestartOf(nullptr, NextUid(), hash));
+  for (int i = 0; i < 20; ++i) Wait(absl::Seconds(2));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+  EXPECT_EQ(cluster.model.records().rollouts.Find(Web(1))->value.state, RolloutState::kDone);
+  EXPECT_LE(cluster.model.Unit(Web(1)).restarts, 3) << "they take it from each other";
 }
 
 TEST_F(Rollout, OfASingleUnitWaitsForItsHealth) {
@@ -337,17 +495,82 @@ TEST_F(Rollout, WithdrawsAStepThatWasDecidedBeforeAPause) {
   EXPECT_EQ(cluster.model.Commit(decisions[0]), 0);
 }
 
-TEST(RolloutHistory, KeepsTheLastTenTextsEachOnce) {
-  RolloutRecord rollout = RolloutOf(nullptr, "1", "t1", "t0", absl::UnixEpoch(), "update");
-  for (int i = 2; i < 14; ++i) {
-    rollout = RolloutOf(&rollout, fmt::format("{}", i), fmt::format("t{}", i), rollout.content_hash,
-                        absl::UnixEpoch(), "update");
+// One on each of three machines, of which m3 has gone: its instance waits for it.
+class RolloutWithoutAMachine : public Rollout {
+ protected:
+  void BeginOnEach() {
+    for (const char* machine : {"m1", "m2", "m3"}) cluster.model.PutMachine(machine);
+    Begin(3, "Conflicts=web@*.service");
   }
-  rollout = RolloutOf(&rollout, "undo", "t12", "t13", absl::UnixEpoch(), "undo");
-  ASSERT_EQ(rollout.history.size(), 10u);
-  EXPECT_EQ(rollout.history[0].content_hash, "t12");
-  EXPECT_EQ(rollout.history[1].content_hash, "t13");
-  EXPECT_EQ(rollout.history[2].content_hash, "t11");
+  void LoseOne() {
+    cluster.model.LoseMachine("m3");
+    for (int turn = 0; turn < 15; ++turn) Wait(absl::Seconds(1));
+  }
+  size_t Waiting() const {
+    size_t waiting = 0;
+    for (int i = 1; i <= 3; ++i) waiting += cluster.model.Unit(Web(i)).refusal.empty() ? 0U : 1U;
+    return waiting;
+  }
+};
+
+TEST_F(RolloutWithoutAMachine, GoesOnWithTheOthersIfSoManyMayBeUnavailable) {
+  BeginOnEach();
+  LoseOne();
+  ASSERT_EQ(Waiting(), 1u);
+  Update("Conflicts=web@*.service\nWeight=2", "2");
+  for (int turn = 0; turn < 4; ++turn) Wait(absl::Seconds(2));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+  EXPECT_EQ(Updated().size(), 3u);
+  EXPECT_THAT(cluster.events,
+              Contains(Field(&EventEntry::reason,
+                             StrEq("all its units have it, 1 of 3 wait for a machine"))));
+}
+
+TEST_F(RolloutWithoutAMachine, TakesNoOtherDownIfOneMayBeUnavailable) {
+  BeginOnEach();
+  LoseOne();
+  Update("Conflicts=web@*.service\nWeight=2", "1");
+  for (int turn = 0; turn < 4; ++turn) Wait(absl::Seconds(2));
+  EXPECT_EQ(record().state, RolloutState::kRunning);
+  EXPECT_EQ(Updated().size(), 1u) << "the one that waits costs nothing";
+  cluster.model.PutMachine("m3");
+  for (int turn = 0; turn < 4; ++turn) Wait(absl::Seconds(2));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+  EXPECT_EQ(Updated().size(), 3u);
+}
+
+TEST_F(RolloutWithoutAMachine, TakesNothingBackForAMachineThatIsLostMeanwhile) {
+  BeginOnEach();
+  Update("Conflicts=web@*.service\nHealthyAfter=60s", "3", /*rolls_back=*/true);
+  Settle();
+  ASSERT_EQ(Updated().size(), 3u);
+  LoseOne();
+  ASSERT_EQ(Waiting(), 1u);
+  for (int turn = 0; turn < 4; ++turn) Wait(absl::Seconds(30));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+  EXPECT_EQ(Updated().size(), 3u);
+}
+
+TEST_F(RolloutWithoutAMachine, PausesForATextThatFitsNowhereThoughItMayTakeNoOtherDown) {
+  BeginOnEach();
+  LoseOne();
+  Update("MachineMetadata=disk=ssd", "1");
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kPaused);
+  EXPECT_THAT(record().reason, HasSubstr("goes on with the text that it has"));
+}
+
+// Its machine is leaving, and there is another one for the text that it has.
+TEST_F(Rollout, AlsoTriesATextForAUnitThatDoesNotRun) {
+  Begin(1);
+  cluster.model.PutMachine("m2");
+  cluster.model.PutMachine("m1", {}, /*leaving=*/true);
+  Update("MachineMetadata=disk=ssd");
+  Settle();
+  EXPECT_EQ(record().state, RolloutState::kPaused);
+  EXPECT_THAT(record().reason, HasSubstr("would have no place with the text that is brought"));
+  EXPECT_THAT(Updated(), IsEmpty());
+  EXPECT_THAT(cluster.model.MachinesOf(Web(1)), ElementsAre("m2"));
 }
 
 }  // namespace

@@ -3,9 +3,12 @@
 // What the configuration tells the engine's decisions.
 
 #include <cstddef>
+#include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/budget.h"
+#include "model/features.h"
 #include "scheduler/scheduler.h"
 
 namespace fleet::reconcile {
@@ -28,6 +31,8 @@ struct EngineSettings {
   // been there for `rebalance_after`.
   bool rebalances = false;
   absl::Duration rebalance_after = absl::Minutes(5);
+  // The record features that this version knows (model/features.h).
+  std::vector<std::string> features = KnownFeatures();
 };
 
 }  // namespace fleet::reconcile

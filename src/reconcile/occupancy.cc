@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "fmt/core.h"
+#include "model/features.h"
 #include "model/unit_name.h"
 #include "reconcile/engine_facts.h"
 
@@ -49,6 +50,7 @@ absl::StatusOr<scheduler::RequirementsPtr> ReadRequirements(const ClusterView& v
   if (!name.ok()) return name.status();
   auto requirements = ParseRequirements(*content->value.file, *name);
   if (!requirements.ok()) return requirements.status();
+  RequireFeatures(*requirements);
   return std::make_shared<const Requirements>(*std::move(requirements));
 }
 
@@ -73,6 +75,16 @@ absl::StatusOr<scheduler::RequirementsPtr> Occupancy::RequirementsOf(
   }
   if (!known->error.ok()) return known->error;
   return known->requirements;
+}
+
+absl::StatusOr<scheduler::RequirementsPtr> Occupancy::PretendText(const ClusterView& view,
+                                                                  const std::string& unit,
+                                                                  const std::string& content_hash) {
+  const Known* before = Find(unit);
+  const bool has_changed = before != nullptr && before->has_changed;
+  auto requirements = RequirementsOf(view, unit, content_hash);
+  Find(unit)->has_changed = has_changed;
+  return requirements;
 }
 
 scheduler::RequirementsPtr Occupancy::LastRequirementsOf(const std::string& unit) const {
@@ -179,9 +191,10 @@ void Occupancy::SyncMachine(const ClusterView& view, const std::string& machine)
     return;
   }
   const auto* settings = view.settings.Find(machine);
+  auto metadata =
+      EffectiveMetadata(record->value, settings == nullptr ? nullptr : &settings->value);
   scheduler_.SetMachine({.id = machine,
-                         .metadata = EffectiveMetadata(
-                             record->value, settings == nullptr ? nullptr : &settings->value),
+                         .metadata = WithFeatures(std::move(metadata), record->value.features),
                          .schedulable = !record->value.leaving && !closed_.contains(machine) &&
                                         (settings == nullptr || !settings->value.IsClosed()) &&
                                         !HasUnreadableSettings(view, machine),
@@ -204,6 +217,7 @@ bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
     places.emplace_back(scheduler_.SlotOf(machine), hold);
   };
   std::string content_hash;
+  std::string orphan_hash;  // of what was assigned to none of the machines where it runs
   bool has_other_text = false;
   const auto* record = view.units.Find(unit);
   if (record != nullptr) content_hash = record->value.content_hash;
@@ -211,7 +225,9 @@ bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
   for (auto it = FirstOf(view.states, unit); InUnit(it, view.states, unit); ++it) {
     if (it->second.value.gone) continue;
     add(it->first.machine, Hold::kLeaves);
-    if (content_hash.empty()) content_hash = it->second.value.content_hash;
+    const bool is_orphan = view.assignments.Find(it->first) == nullptr;
+    std::string& hash = is_orphan ? orphan_hash : content_hash;
+    if (hash.empty()) hash = it->second.value.content_hash;
   }
   for (auto it = FirstOf(view.assignments, unit); InUnit(it, view.assignments, unit); ++it) {
     const Assignment& assignment = it->second.value;
@@ -229,6 +245,7 @@ bool Occupancy::SyncUnit(const ClusterView& view, const std::string& unit) {
                        record->value.desired != DesiredState::kInactive;
     if (moves && !assignment.next_machine.empty()) add(assignment.next_machine, Hold::kRuns);
   }
+  if (content_hash.empty()) content_hash = orphan_hash;
   if (record != nullptr && !record->value.nominated_machine.empty()) {
     add(record->value.nominated_machine, Hold::kRuns);
   }
@@ -411,6 +428,14 @@ Occupancy::Places Occupancy::PretendOnlyOn(UnitId unit, const std::string& machi
   // Absent machines count for nothing, and might lose their number.
   std::copy_if(before.begin(), before.end(), std::back_inserter(after),
                [&](const auto& place) { return !scheduler_.IsPresent(place.first); });
+  Tell(unit, Normal(std::move(after)));
+  return before;
+}
+
+Occupancy::Places Occupancy::PretendAlsoOn(UnitId unit, const std::string& machine) {
+  Places before = PlacesOf(unit);
+  Places after = before;
+  after.emplace_back(scheduler_.SlotOf(machine), Hold::kRuns);
   Tell(unit, Normal(std::move(after)));
   return before;
 }

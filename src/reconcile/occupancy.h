@@ -35,6 +35,10 @@ class Occupancy {
   absl::StatusOr<scheduler::RequirementsPtr> RequirementsOf(const ClusterView& view,
                                                             const std::string& unit,
                                                             const std::string& content_hash);
+  // The same for what only might become its text, until it is called with the one that it has.
+  absl::StatusOr<scheduler::RequirementsPtr> PretendText(const ClusterView& view,
+                                                         const std::string& unit,
+                                                         const std::string& content_hash);
   // What was read last; null if nothing was, or it cannot be read.
   scheduler::RequirementsPtr LastRequirementsOf(const std::string& unit) const;
   // REQUIRES that its requirements have been read.
@@ -82,6 +86,8 @@ class Occupancy {
   using Places = std::vector<std::pair<scheduler::Slot, scheduler::Hold>>;
   // The unit runs on this machine and on no other one, until Restore() is given what it returns.
   Places PretendOnlyOn(scheduler::UnitId unit, const std::string& machine);
+  // It runs there, too.
+  Places PretendAlsoOn(scheduler::UnitId unit, const std::string& machine);
   void Restore(scheduler::UnitId unit, const Places& places);
 
  private:

@@ -10,6 +10,7 @@
 #include "fmt/core.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
+#include "reconcile/machine_events.h"
 #include "reconcile/rollout.h"
 #include "reconcile/simulation.h"
 #include "reconcile/text_check.h"
@@ -92,7 +93,7 @@ class Planner {
         RETURN_IF_ERROR(CheckMachine(request.machine));
         const auto* stored = registry_.records().settings.Find(request.machine);
         MachineSettings settings = stored == nullptr ? MachineSettings{} : stored->value;
-        settings.drained = true;
+        settings.Drain(absl::InfiniteFuture(), /*forces=*/false);
         registry_.PutSettings(request.machine, std::move(settings));
         return absl::OkStatus();
       }
@@ -172,11 +173,13 @@ class Planner {
     UnitRecord record =
         stored == nullptr ? UnitRecord{.uid = "planned " + planned.name} : stored->value;
     ASSIGN_OR_RETURN(record.content_hash, TextOf(planned, name));
-    record.replicas = static_cast<int64_t>(request.count);
+    record.replicas.reset();
+    if (!request.resets) record.replicas = static_cast<int64_t>(request.count);
+    const auto text = ReadRequirements(registry_.records(), planned.name, record.content_hash);
+    const int64_t kept = record.replicas.value_or(text.ok() ? (*text)->replicas.value_or(0) : 0);
     registry_.PutUnit(planned.name, std::move(record));
-    replicas_ = request.count;
-    for (const std::string& unit :
-         ReplicasToStart(registry_.records(), planned.name, static_cast<int64_t>(request.count))) {
+    replicas_ = static_cast<size_t>(kept);
+    for (const std::string& unit : ReplicasToStart(registry_.records(), planned.name, kept)) {
       RETURN_IF_ERROR(Start({unit, nullptr}));
     }
     return absl::OkStatus();
@@ -204,7 +207,8 @@ class Planner {
     const MachineRecord record = {
         .metadata = EffectiveMetadata(like, settings == nullptr ? nullptr : &settings->value),
         .milli_cores = like.milli_cores,
-        .memory_bytes = like.memory_bytes};
+        .memory_bytes = like.memory_bytes,
+        .features = like.features};
     size_t number = 0;
     for (size_t added = 0; added < request.count; ++added) {
       std::string id;
@@ -331,13 +335,11 @@ absl::StatusOr<std::vector<RebalanceMove>> PlanRebalance(const ClusterViewPtr& v
 
 std::vector<std::string> UnitsLeftOn(const ClusterView& view, const std::string& machine) {
   std::set<std::string> units;
-  for (const auto& [place, stored] : view.assignments) {
-    if (place.machine != machine || ReportedGone(view, place.unit, machine, stored.value)) continue;
-    units.insert(place.unit);
-  }
-  for (const auto& [place, stored] : view.states) {
-    if (place.machine == machine && !stored.value.gone) units.insert(place.unit);
-  }
+  const auto look = [&](const UnitOnMachine& place) {
+    if (place.machine == machine && IsLeft(view, place)) units.insert(place.unit);
+  };
+  for (const auto& [place, assignment] : view.assignments) look(place);
+  for (const auto& [place, state] : view.states) look(place);
   return {units.begin(), units.end()};
 }
 

@@ -29,6 +29,7 @@ struct PlanRequest {
     kDestroy,    // `units` are destroyed
     kDrain,      // everything moves off `machine`, which gets nothing new
     kScale,      // instances 1..count of the template `units[0]` run, higher numbers do not
+                 // (`resets`: as many as its text says, if it does)
     kRebalance,  // running units even out, in at most `max_moves` moves
     kLose,       // `machine` fails
     kAdd,        // `count` new machines like `machine` join
@@ -37,6 +38,7 @@ struct PlanRequest {
   std::vector<PlannedUnit> units;
   std::string machine;  // whole id
   size_t count = 1;
+  bool resets = false;
   std::optional<size_t> max_moves;
 };
 

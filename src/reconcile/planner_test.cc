@@ -192,6 +192,30 @@ TEST(Plan, ScaleMakesTheFirstInstancesAndEndsThoseItMade) {
           .status()));
 }
 
+TEST(Plan, AScaleThatIsTakenBackComesToWhatTheTextSays) {
+  Cluster cluster;
+  cluster.model.PutMachine("m1");
+  cluster.model.PutUnit("web@.service", Text("Replicas=2"), DesiredState::kInactive);
+  cluster.model.PutUnit("api@.service", Text(), DesiredState::kInactive);
+  for (const char* unit : {"web@.service", "api@.service"}) {
+    UnitRecord scaled = cluster.model.Unit(unit);
+    scaled.replicas = 3;
+    static_cast<SimulatedRegistry&>(cluster.model).PutUnit(unit, scaled);
+  }
+  cluster.Settle();
+  cluster.model.SetDesired("web@1.service", DesiredState::kLoaded);
+  cluster.model.SetDesired("api@1.service", DesiredState::kLoaded);
+  cluster.Settle();
+  PlanRequest request = {
+      .verb = Verb::kScale, .units = {{"web@.service", nullptr}}, .resets = true};
+  EXPECT_THAT(ChangesOf(cluster, request),
+              ElementsAre(Change(Kind::kStop, "web@3.service", "m1", "")));
+  request.units[0].name = "api@.service";  // no number is kept
+  EXPECT_THAT(ChangesOf(cluster, request), IsEmpty());
+  request.units[0].name = "none@.service";
+  EXPECT_TRUE(absl::IsNotFound(MakePlan(cluster.model.view(), EngineSettings{}, request).status()));
+}
+
 TEST(Plan, ARebalanceShowsItsMovesAndThenNone) {
   Cluster cluster;
   cluster.model.PutMachine("m1");
@@ -251,11 +275,22 @@ TEST(Explain, APlacedUnitIsComparedWithTheOtherMachines) {
   EXPECT_THAT(a.machines, ElementsAre("m1"));
   EXPECT_EQ(a.reason, "the least loaded of 2 eligible machines (load 0; next best m2 with load 2)");
   EXPECT_THAT(a.verdicts, SizeIs(2));
+  EXPECT_EQ(a.explanation.machines, 2);
   EXPECT_THAT(a.together, IsEmpty());
   EXPECT_EQ(Explained(cluster, "c.service").reason, "the only eligible machine");
   cluster.model.PutMachine("m3");
   cluster.Settle();
   EXPECT_THAT(Explained(cluster, "b.service").reason, HasSubstr("m3 would be chosen now"));
+}
+
+TEST(Explain, AUnitWhoseMachineCannotDoWhatItIsAskedSaysSo) {
+  Cluster cluster = WithTwoUnits();
+  StateReport report = cluster.model.records().states.Find(UnitOnMachine{"a.service", "m1"})->value;
+  --report.generation;
+  report.settled = false;
+  report.result = "cannot write: disk full";
+  cluster.model.Report("m1", "a.service", report);
+  EXPECT_THAT(Explained(cluster, "a.service").reason, HasSubstr("cannot write: disk full"));
 }
 
 TEST(Explain, AUnitThatIsNotWantedSaysSo) {

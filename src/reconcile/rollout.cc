@@ -5,13 +5,13 @@
 #include <utility>
 
 #include "fmt/core.h"
-#include "model/unit_status.h"
 #include "reconcile/engine_facts.h"
 
 namespace fleet::reconcile {
 
 namespace {
 
+const char* const kUpdate = "update";
 const char* const kRollBack = "roll-back";
 
 // The latest first, each text once.
@@ -21,6 +21,19 @@ void Remember(std::vector<FormerContent>& history, FormerContent content) {
   });
   history.insert(history.begin(), std::move(content));
   if (history.size() > kMaxHistory) history.resize(kMaxHistory);
+}
+
+// The text that comes back if `content_hash` turns out to be bad: the one before. But not one that
+// is brought again, and not one that never got to all units, which may be as bad.
+std::string FormerText(const RolloutRecord* before, const std::string& content_hash,
+                       const std::string& current_hash) {
+  const bool is_again = content_hash == current_hash;
+  if (before == nullptr) return is_again ? "" : current_hash;
+  if (before->content_hash != current_hash) return is_again ? before->content_hash : current_hash;
+  const bool was_cut_short = IsUnfinished(*before) && !before->restarts &&
+                             !before->history.empty() && before->history[0].how == kUpdate &&
+                             !before->former_hash.empty() && before->former_hash != content_hash;
+  return is_again || was_cut_short ? before->former_hash : current_hash;
 }
 
 }  // namespace
@@ -57,7 +70,7 @@ RolloutRecord RolloutOf(const RolloutRecord* before, std::string uid,
   RolloutRecord rollout = {
       .uid = std::move(uid),
       .content_hash = content_hash,
-      .former_hash = current_hash,
+      .former_hash = FormerText(before, content_hash, current_hash),
       .history = before == nullptr ? std::vector<FormerContent>() : before->history,
       .unknown = before == nullptr ? "" : before->unknown};
   const bool is_known =
@@ -87,6 +100,7 @@ RolloutRecord RollBackOf(const RolloutRecord& failed, const std::string& why, ab
   RolloutRecord back = RolloutOf(&failed, failed.uid + "-back", failed.former_hash,
                                  failed.content_hash, now, kRollBack);
   back.max_unavailable = failed.max_unavailable;
+  back.together = failed.together;
   back.reason = why;
   return back;
 }
@@ -96,6 +110,22 @@ bool IsFormerText(const RolloutRecord& rollout, const std::string& content_hash)
          std::any_of(
              rollout.history.begin(), rollout.history.end(),
              [&](const FormerContent& former) { return former.content_hash == content_hash; });
+}
+
+bool RunsToItsEnd(const UnitFile& file) {
+  const auto types = file.Values("Service", "Type");
+  if (!types.empty()) return types.back() == "oneshot";
+  return file.Values("Service", "ExecStart").empty();  // systemd.service(5), Type=
+}
+
+bool ServesNoMore(const ClusterView& view, const std::string& content_hash,
+                  const UnitStatus& status) {
+  if (status.progress != Progress::kReached || status.report == nullptr ||
+      status.report->active_state != "inactive") {
+    return false;
+  }
+  const auto* content = view.contents.Find(content_hash);
+  return content != nullptr && !RunsToItsEnd(*content->value.file);
 }
 
 RolloutShare ShareIn(const RolloutRecord& rollout, const UnitRecord& unit) {
@@ -134,20 +164,40 @@ std::vector<std::string> UnitsOfRollout(const ClusterView& view, const std::stri
   return {name};
 }
 
+std::vector<std::string> NamesOfRollout(const ClusterView& view, const std::string& name,
+                                        const RolloutRecord& rollout) {
+  const auto& together = rollout.together;
+  if (std::find(together.begin(), together.end(), name) == together.end()) return {name};
+  std::vector<std::string> names;
+  for (const std::string& one : together) {
+    const auto* stored = view.rollouts.Find(one);
+    if (one == name || (stored != nullptr && stored->value.uid == rollout.uid)) {
+      names.push_back(one);
+    }
+  }
+  return names;
+}
+
 RolloutProgress ProgressOf(const ClusterView& view, const std::string& name,
                            const RolloutRecord& rollout) {
   RolloutProgress progress;
-  for (const std::string& unit : UnitsOfRollout(view, name)) {
-    const UnitRecord& record = view.units.Find(unit)->value;
-    const RolloutShare share = ShareIn(rollout, record);
-    if (share == RolloutShare::kNone || record.desired != DesiredState::kLaunched) continue;
-    ++progress.total;
-    if (share == RolloutShare::kReached) ++progress.reached;
-    const UnitStatus status = StatusOf(view, *UnitName::Parse(unit));
-    if (status.progress == Progress::kReached) continue;
-    std::string text = fmt::format("{} is {}", unit, ToString(status.progress));
-    if (!status.reason.empty()) text += ": " + status.reason;
-    progress.not_started.push_back(std::move(text));
+  for (const std::string& one : NamesOfRollout(view, name, rollout)) {
+    const RolloutRecord& its = one == name ? rollout : view.rollouts.Find(one)->value;
+    for (const std::string& unit : UnitsOfRollout(view, one)) {
+      const UnitRecord& record = view.units.Find(unit)->value;
+      const RolloutShare share = ShareIn(its, record);
+      if (share == RolloutShare::kNone || record.desired != DesiredState::kLaunched) continue;
+      ++progress.total;
+      if (share == RolloutShare::kReached) ++progress.reached;
+      const UnitStatus status = StatusOf(view, *UnitName::Parse(unit));
+      if (share == RolloutShare::kReached && ServesNoMore(view, record.content_hash, status)) {
+        progress.not_started.push_back(fmt::format("{} has ended", unit));
+      }
+      if (status.progress == Progress::kReached) continue;
+      std::string text = fmt::format("{} is {}", unit, ToString(status.progress));
+      if (!status.reason.empty()) text += ": " + status.reason;
+      progress.not_started.push_back(std::move(text));
+    }
   }
   return progress;
 }

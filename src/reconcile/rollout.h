@@ -11,11 +11,14 @@
 #include "absl/time/time.h"
 #include "model/cluster_view.h"
 #include "model/records.h"
+#include "model/unit_status.h"
 
 namespace fleet::reconcile {
 
 // How many texts a rollout remembers.
 inline constexpr size_t kMaxHistory = 10;
+// Of how many templates and units one rollout may be: it is written in one transaction.
+inline constexpr size_t kMaxRolledTogether = 32;
 
 // Instances 1 to `replicas` of the template that exist and are not launched: a scale starts them.
 // Those that are missing are made by the engine.
@@ -51,7 +54,20 @@ RolloutRecord RestartOf(const RolloutRecord* before, std::string uid,
 // Whether an instance with this text has it from its template: it is one that the template has had.
 bool IsFormerText(const RolloutRecord& rollout, const std::string& content_hash);
 
-// How far a rollout has come.
+// Whether a service with this text has done its work when it ends (oneshot), rather than serve.
+bool RunsToItsEnd(const UnitFile& file);
+
+// Whether a unit with this text that has started, and has not failed, is active no more, although
+// it is to serve.
+bool ServesNoMore(const ClusterView& view, const std::string& content_hash,
+                  const UnitStatus& status);
+
+// The names of the rollout of `name`: of those that it was begun with, those that no other rollout
+// has taken since, in their order. `name` is one of them.
+std::vector<std::string> NamesOfRollout(const ClusterView& view, const std::string& name,
+                                        const RolloutRecord& rollout);
+
+// How far a rollout has come, with all its names.
 struct RolloutProgress {
   size_t total = 0;                      // units that it concerns and that are to run
   size_t reached = 0;                    // of these: that have got what it brings

@@ -149,6 +149,8 @@ bool SimulatedRegistry::Holds(const Guard& guard) const {
     case Guard::Kind::kAssignment:
       return mod(view_.assignments.Find(UnitOnMachine{guard.unit, guard.machine})) ==
              guard.revision;
+    case Guard::Kind::kState:
+      return mod(view_.states.Find(UnitOnMachine{guard.unit, guard.machine})) == guard.revision;
     case Guard::Kind::kRollout:
       return mod(view_.rollouts.Find(guard.unit)) == guard.revision;
     case Guard::Kind::kCluster: {

@@ -116,6 +116,11 @@ std::string Encode(const MachineSettings& record) {
   message.set_forgotten(record.forgotten);
   message.set_cordoned(record.cordoned);
   message.set_drained(record.drained);
+  if (record.drain_deadline != absl::InfiniteFuture()) {
+    message.set_drain_deadline_unix_millis(absl::ToUnixMillis(record.drain_deadline));
+  }
+  message.set_drain_forces(record.drain_forces);
+  message.set_drain_expired(record.drain_expired);
   message.set_lock_group(record.lock_group);
   message.set_lock_granted(record.lock_granted);
   return Serialize(message, record.unknown);
@@ -123,14 +128,20 @@ std::string Encode(const MachineSettings& record) {
 
 absl::StatusOr<MachineSettings> DecodeSettings(std::string_view bytes) {
   ASSIGN_OR_RETURN(auto message, ParseMessage<proto::MachineSettings>(bytes, "settings"));
-  return MachineSettings{.set_metadata = ToMap(message.set_metadata()),
-                         .removed_metadata = ToVector(message.removed_metadata()),
-                         .forgotten = message.forgotten(),
-                         .cordoned = message.cordoned(),
-                         .drained = message.drained(),
-                         .lock_group = message.lock_group(),
-                         .lock_granted = message.lock_granted(),
-                         .unknown = UnknownFields(message)};
+  return MachineSettings{
+      .set_metadata = ToMap(message.set_metadata()),
+      .removed_metadata = ToVector(message.removed_metadata()),
+      .forgotten = message.forgotten(),
+      .cordoned = message.cordoned(),
+      .drained = message.drained(),
+      .drain_deadline = message.drain_deadline_unix_millis() == 0
+                            ? absl::InfiniteFuture()
+                            : absl::FromUnixMillis(message.drain_deadline_unix_millis()),
+      .drain_forces = message.drain_forces(),
+      .drain_expired = message.drain_expired(),
+      .lock_group = message.lock_group(),
+      .lock_granted = message.lock_granted(),
+      .unknown = UnknownFields(message)};
 }
 
 std::string Encode(const Assignment& record) {
@@ -295,6 +306,7 @@ std::string Encode(const RolloutRecord& record) {
     added->set_since_unix_nanos(absl::ToUnixNanos(former.since));
     added->set_how(former.how);
   }
+  for (const std::string& name : record.together) message.add_together(name);
   return Serialize(message, record.unknown);
 }
 
@@ -317,6 +329,7 @@ absl::StatusOr<RolloutRecord> DecodeRollout(std::string_view bytes) {
                        .rolls_back = message.rolls_back(),
                        .reason = message.reason(),
                        .history = std::move(history),
+                       .together = ToVector(message.together()),
                        .unknown = UnknownFields(message)};
 }
 

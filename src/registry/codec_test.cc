@@ -74,6 +74,9 @@ TEST(Codec, SettingsLeadersRecordsOfTheClusterAndEventsSurvive) {
                                  .forgotten = true,
                                  .cordoned = true,
                                  .drained = true,
+                                 .drain_deadline = absl::FromUnixMillis(12345),
+                                 .drain_forces = true,
+                                 .drain_expired = true,
                                  .lock_group = "workers",
                                  .lock_granted = true};
   EXPECT_EQ(*DecodeSettings(Encode(settings)), settings);
@@ -101,7 +104,8 @@ TEST(Codec, EveryFieldOfARolloutSurvives) {
                              .max_unavailable = "10%",
                              .rolls_back = true,
                              .reason = "web@3.service has failed",
-                             .history = {{"old", absl::FromUnixSeconds(9), "update"}}};
+                             .history = {{"old", absl::FromUnixSeconds(9), "update"}},
+                             .together = {"a.service", "web@.service"}};
   EXPECT_EQ(*DecodeRollout(Encode(record)), record);
 }
 

@@ -15,12 +15,13 @@ constexpr absl::Duration kLastRetry = absl::Seconds(1);
 
 }  // namespace
 
-Follower::Follower(store::Store* store, Executor* executor, store::KeyRange range, std::string what,
-                   Listener* listener)
+Follower::Follower(store::Store* store, Executor* executor, const Keys& keys, store::KeyRange range,
+                   std::string what, Listener* listener)
     : store_(store),
       executor_(executor),
       range_(std::move(range)),
       what_(std::move(what)),
+      id_key_(keys.Cluster("id")),
       listener_(listener),
       health_(absl::UnavailableError("it has not been read yet")),
       alive_(std::make_shared<bool>(true)) {}
@@ -31,73 +32,111 @@ Follower::~Follower() {
 
 void Follower::Start() { Read(); }
 
+void Follower::Ask(store::RangeRequest request, store::Callback<store::RangeResult> done) {
+  store_->Range(std::move(request), [alive = std::weak_ptr(alive_), done = std::move(done)](
+                                        absl::StatusOr<store::RangeResult> result) mutable {
+    if (!alive.expired()) done(std::move(result));
+  });
+}
+
+void Follower::AskForId(bool read_again, absl::AnyInvocable<void(bool is_another)> done) {
+  Ask({{id_key_, ""}, 1, 0}, [this, read_again, done = std::move(done)](
+                                 absl::StatusOr<store::RangeResult> result) mutable {
+    if (!result.ok()) return Retry(result.status(), read_again);
+    done(IsAnotherId(result->kvs.empty() ? "" : std::move(result->kvs[0].value)));
+  });
+}
+
+// A cluster is given its first id by the first engine that leads; that is no other history.
+bool Follower::IsAnotherId(std::string id) {
+  const std::string former = std::exchange(id_, std::move(id));
+  return !former.empty() && id_ != former;
+}
+
+// The id first: what is restored during the read is told by the next probe.
 void Follower::Read() {
   complete_ = false;
-  ReadPage(range_.key, 0);
+  AskForId(/*read_again=*/true, [this](bool is_another) {
+    other_history_ |= is_another;
+    known_.clear();
+    listener_->OnReadBegin();
+    ReadPage(range_.key, 0);
+  });
 }
 
 void Follower::ReadPage(std::string from_key, int64_t revision) {
-  if (revision == 0) {
-    newest_ = Newest();
-    listener_->OnReadBegin();
+  Ask({{std::move(from_key), range_.end}, kPageSize, revision},
+      [this, revision](absl::StatusOr<store::RangeResult> page) {
+        if (!page.ok()) return Retry(page.status(), /*read_again=*/true);
+        const int64_t read_at = revision == 0 ? page->revision : revision;
+        for (const store::KeyValue& kv : page->kvs) {
+          // Another one than was asked for first: it was restored in between.
+          if (kv.key == id_key_ && IsAnotherId(kv.value)) other_history_ = true;
+          NotePut(kv);
+          listener_->OnPut(kv);
+        }
+        if (!page->more || page->kvs.empty()) return OnRead(read_at);
+        ReadPage(page->kvs.back().key + '\0', read_at);
+      });
+}
+
+void Follower::OnRead(int64_t revision) {
+  if (revision < revision_) other_history_ = true;
+  if (other_history_) {
+    log::Warning(
+        "{} is not the one that was followed up to revision {}: it was restored or replaced, and "
+        "has been read again at revision {}",
+        what_, revision_, revision);
+    listener_->OnOtherHistory();
+    other_history_ = false;
   }
-  store::RangeRequest request{{std::move(from_key), range_.end}, kPageSize, revision};
-  store_->Range(std::move(request), [this, revision, alive = std::weak_ptr(alive_)](
-                                        absl::StatusOr<store::RangeResult> page) {
-    if (alive.expired()) return;
-    if (!page.ok()) return Retry(page.status(), /*read_again=*/true);
-    const int64_t read_at = revision == 0 ? page->revision : revision;
-    for (const store::KeyValue& kv : page->kvs) {
-      NotePut(kv);
-      listener_->OnPut(kv);
+  revision_ = revision;
+  complete_ = true;
+  listener_->OnReached(revision_, /*read=*/true);
+  Watch();
+}
+
+// Asks whether the store still has what was given before a watch is taken up again. A watch from a
+// revision that a restored store has not reached yet would stay silent; in one that has overtaken
+// it meanwhile it would go on as if nothing had happened.
+void Follower::Probe() {
+  AskForId(/*read_again=*/false, [this](bool is_another) {
+    if (!is_another) return ProbeKnown(0);
+    other_history_ = true;
+    Read();
+  });
+}
+
+void Follower::ProbeKnown(size_t index) {
+  const std::string& key = index < known_.size() ? known_[index].key : range_.key;
+  Ask({{key, ""}, 1, revision_}, [this, index](absl::StatusOr<store::RangeResult> result) {
+    if (!result.ok()) return Retry(result.status(), absl::IsOutOfRange(result.status()));
+    if (result->revision < revision_) {
+      other_history_ = true;
+      return Read();
     }
-    if (page->more && !page->kvs.empty()) {
-      return ReadPage(page->kvs.back().key + '\0', read_at);
+    if (index < known_.size()) {
+      const int64_t found = result->kvs.empty() ? 0 : result->kvs[0].mod_revision;
+      if (found != known_[index].mod_revision) {
+        other_history_ = true;
+        return Read();
+      }
     }
-    if (read_at < revision_) {
-      log::Warning(
-          "{} went back from revision {} to {}: it was restored or replaced; all is read again",
-          what_, revision_, read_at);
-      listener_->OnOtherHistory();
-    }
-    revision_ = read_at;
-    complete_ = true;
-    listener_->OnReached(revision_, /*read=*/true);
+    if (index + 1 < known_.size()) return ProbeKnown(index + 1);
     Watch();
   });
 }
 
-// Asks for the newest change that was given before a watch is taken up again. A watch from a
-// revision that a restored store has not reached yet would stay silent; in one that has overtaken
-// it meanwhile it would go on as if nothing had happened.
-void Follower::Probe() {
-  const std::string& key = newest_.key.empty() ? range_.key : newest_.key;
-  store_->Range({{key, ""}, 1, revision_},
-                [this, alive = std::weak_ptr(alive_)](absl::StatusOr<store::RangeResult> result) {
-                  if (alive.expired()) return;
-                  if (!result.ok()) {
-                    return Retry(result.status(), absl::IsOutOfRange(result.status()));
-                  }
-                  if (result->revision < revision_) return Read();
-                  if (Knows(*result)) return Watch();
-                  log::Warning(
-                      "{} is not the one that was read up to revision {}: it was restored or "
-                      "replaced; all is read again",
-                      what_, revision_);
-                  listener_->OnOtherHistory();
-                  Read();
-                });
-}
-
-// Whether that is what the newest change has left.
-bool Follower::Knows(const store::RangeResult& result) const {
-  if (newest_.key.empty()) return true;
-  const int64_t found = result.kvs.empty() ? 0 : result.kvs[0].mod_revision;
-  return found == newest_.mod_revision;
-}
-
 void Follower::NotePut(const store::KeyValue& kv) {
-  if (kv.mod_revision >= newest_.mod_revision) newest_ = {kv.key, kv.mod_revision};
+  if (known_.empty() || kv.mod_revision >= known_[0].mod_revision) {
+    known_.assign({{kv.key, kv.mod_revision}});
+  }
+}
+
+void Follower::NoteDelete(const store::KeyValue& kv) {
+  std::erase_if(known_,
+                [&](const Known& known) { return known.mod_revision == 0 || known.key == kv.key; });
+  known_.push_back({kv.key, 0});
 }
 
 void Follower::Watch() {
@@ -125,9 +164,10 @@ void Follower::OnBatch(absl::StatusOr<store::WatchBatch> batch) {
   for (const store::Event& event : batch->events) {
     if (event.type == store::Event::Type::kPut) {
       NotePut(event.kv);
+      if (event.kv.key == id_key_) id_ = event.kv.value;
       listener_->OnPut(event.kv);
     } else {
-      if (event.kv.key == newest_.key) newest_.mod_revision = 0;
+      NoteDelete(event.kv);
       listener_->OnDelete(event.kv);
     }
   }

@@ -14,6 +14,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
+const Keys kKeys("/fleet/");
+
 class FollowerTest : public ::testing::Test, protected Follower::Listener {
  protected:
   void OnReadBegin() override {
@@ -32,7 +34,11 @@ class FollowerTest : public ::testing::Test, protected Follower::Listener {
 
   testing::ManualExecutor executor_;
   testing::FakeStore store_{&executor_};
-  Follower follower_{&store_, &executor_, store::PrefixRange("/a/"), "the test's keys",
+  Follower follower_{&store_,
+                     &executor_,
+                     kKeys,
+                     store::PrefixRange("/a/"),
+                     "the test's keys",
                      static_cast<Follower::Listener*>(this)};
   std::map<std::string, std::string> seen_;
   int reads_ = 0;
@@ -131,6 +137,65 @@ TEST_F(FollowerTest, SoIsOneInWhichADeletionDidNotHappen) {
   executor_.Advance(absl::Seconds(5));
   EXPECT_THAT(seen_, ElementsAre(Pair("/a/1", "x")));
   EXPECT_EQ(other_histories_, 1);
+}
+
+// The deletion happened in both, and so did the put before it; only one of the two in the same way.
+TEST_F(FollowerTest, SoIsOneThatHasTheSameDeletionButNotTheSamePut) {
+  store_.Set("/a/1", "x");
+  const int64_t backup = store_.revision();
+  Start();
+  store_.Set("/a/2", "y");
+  store_.Erase("/a/1");
+  executor_.RunUntilIdle();
+  store_.RestoreTo(backup);
+  store_.Erase("/a/1");
+  store_.Set("/a/2", "another history");
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_THAT(seen_, ElementsAre(Pair("/a/2", "another history")));
+  EXPECT_EQ(other_histories_, 1);
+}
+
+TEST_F(FollowerTest, SoIsOneInWhichAnotherKeyWasDeleted) {
+  store_.Set("/a/1", "x");
+  store_.Set("/a/2", "y");
+  const int64_t backup = store_.revision();
+  Start();
+  store_.Erase("/a/1");
+  executor_.RunUntilIdle();
+  store_.RestoreTo(backup);
+  store_.Set("/b/1", "another history");
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_THAT(seen_, ElementsAre(Pair("/a/1", "x"), Pair("/a/2", "y")));
+  EXPECT_EQ(other_histories_, 1);
+}
+
+// What this follower knew is as it was; what it missed is at revisions it believes to have.
+TEST_F(FollowerTest, ARestoredStoreIsToldByTheClustersId) {
+  store_.Set(kKeys.Cluster("id"), "one");
+  store_.Set("/a/1", "x");
+  const int64_t backup = store_.revision();
+  for (int i = 0; i < 3; ++i) store_.Set("/b/1", "lost");
+  Start();
+  store_.RestoreTo(backup);
+  store_.Set("/a/2", "missed");
+  store_.Set(kKeys.Cluster("id"), "two");
+  for (int i = 0; i < 3; ++i) store_.Set("/b/1", "another history");
+  ASSERT_GT(store_.revision(), revision_);
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_THAT(seen_, ElementsAre(Pair("/a/1", "x"), Pair("/a/2", "missed")));
+  EXPECT_EQ(other_histories_, 1);
+  store_.BreakWatches(absl::UnavailableError("connection lost"));
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_EQ(reads_, 2) << "it is known now";
+}
+
+TEST_F(FollowerTest, AClustersFirstIdIsNoOtherHistory) {
+  Start();
+  store_.Set(kKeys.Cluster("id"), "one");
+  store_.BreakWatches(absl::UnavailableError("connection lost"));
+  executor_.Advance(absl::Seconds(5));
+  EXPECT_EQ(reads_, 1);
+  EXPECT_EQ(other_histories_, 0);
 }
 
 TEST_F(FollowerTest, ALostConnectionOrACompactionIsNoOtherHistory) {

@@ -7,7 +7,7 @@ namespace fleet::registry {
 Mirror::Mirror(store::Store* store, Executor* executor, const Keys& keys, Subscriber subscriber)
     : subscriber_(std::move(subscriber)),
       builder_(keys),
-      follower_(store, executor, keys.All(), "the registry", this) {}
+      follower_(store, executor, keys, keys.All(), "the registry", this) {}
 
 void Mirror::OnReadBegin() { builder_.Clear(); }
 

@@ -57,6 +57,15 @@ absl::Status CheckChange(const UnitChange& change, const UnitName& name) {
         fmt::format("unit {} is a template and cannot be {}; name an instance of it", name.full(),
                     ToString(*change.desired)));
   }
+  if (change.replicas &&
+      (!name.is_template() || *change.replicas < 0 || *change.replicas > kMaxReplicas)) {
+    return absl::InvalidArgumentError(
+        fmt::format("unit {}: \"replicas\" is of a template, and a number from 0 to {}",
+                    name.full(), kMaxReplicas));
+  }
+  if (change.resets_replicas && !name.is_template()) {
+    return absl::InvalidArgumentError(fmt::format("{} is not a template", name.full()));
+  }
   if (!change.file) return absl::OkStatus();
   RETURN_IF_ERROR(CheckForSubmit(*change.file, name, change.force));
   return ParseRequirements(*change.file, name).status();
@@ -78,7 +87,8 @@ class Job : public std::enable_shared_from_this<Job> {
   }
 
  private:
-  // Changes of one unit follow each other, and an instance follows its template's submit.
+  // Changes of one unit follow each other, and an instance follows its template's submit if it is
+  // made from it, or would be destroyed without it.
   void AssignRounds() {
     std::map<std::string, size_t> next_round;
     for (Item& item : items_) {
@@ -91,7 +101,7 @@ class Job : public std::enable_shared_from_this<Job> {
       item.result.status = CheckChange(item.change, *item.name);
       if (!item.result.status.ok()) continue;
       item.round = next_round[item.name->full()];
-      if (item.name->is_instance() && !item.change.file) {
+      if (item.name->is_instance() && (!item.change.file || item.change.made_by_replicas)) {
         if (auto it = next_round.find(item.name->TemplateName()); it != next_round.end()) {
           item.round = std::max(item.round, it->second);
         }
@@ -141,9 +151,29 @@ class Job : public std::enable_shared_from_this<Job> {
 
   void Decide(Item& item) {
     item.decided_on = Current(item.name->full());
-    item.decision = item.change.destroy ? DecideDestroy(item)
-                    : item.decided_on   ? DecideExisting(item)
-                                        : DecideNew(item);
+    item.decision = !MeetsCondition(item) ? DecideUnmet(item)
+                    : item.change.destroy ? DecideDestroy(item)
+                    : item.decided_on     ? DecideExisting(item)
+                                          : DecideNew(item);
+  }
+
+  // What is not there cannot be destroyed, whatever the condition.
+  static bool MeetsCondition(const Item& item) {
+    const Precondition& condition = item.change.condition;
+    return !condition.IsSet() || (item.change.destroy && !item.decided_on) ||
+           condition.Holds(item.decided_on ? std::optional(TagOf(item.decided_on->value))
+                                           : std::nullopt);
+  }
+
+  // Verified like each decision: the transaction compares what it was made on.
+  static Decision DecideUnmet(const Item& item) {
+    Decision decision = Refuse(absl::FailedPreconditionError(
+        item.decided_on ? fmt::format("unit {} is another than the request's condition asks for",
+                                      item.name->full())
+                        : fmt::format("unit {} does not exist", item.name->full())));
+    decision.result.condition_failed = true;
+    if (item.decided_on) decision.result.record = item.decided_on->value;
+    return decision;
   }
 
   static Decision Refuse(absl::Status status) {
@@ -162,28 +192,28 @@ class Job : public std::enable_shared_from_this<Job> {
     return decision;
   }
 
-  // What a unit follows, as far as it is known: the texts that this job stores count.
-  std::vector<Followed> Follows(const std::string& unit) const {
-    const auto name = UnitName::Parse(unit);
-    if (!name.ok()) return {};
-    std::shared_ptr<const UnitFile> file;
-    if (auto it = submitted_.find(unit); it != submitted_.end()) {
-      file = it->second;
-    } else if (const Known known = Current(unit)) {
-      file = FileOf(known->value.content_hash);
-    }
-    if (!file || !file->HasSection("X-Fleet")) return {};
-    const auto requirements = ParseRequirements(*file, *name);
-    return requirements.ok() ? UnitsFollowed(*requirements) : std::vector<Followed>();
+  // A unit's text, as far as it is known: what this job stores counts. Null otherwise.
+  std::shared_ptr<const UnitFile> TextOf(const std::string& unit) const {
+    if (auto it = submitted_.find(unit); it != submitted_.end()) return it->second;
+    const Known known = Current(unit);
+    return known ? FileOf(known->value.content_hash) : nullptr;
   }
 
   // Checks a text that `item` is about to store.
   absl::Status CheckStored(const Item& item, const UnitFile& file) const {
     ASSIGN_OR_RETURN(const Requirements requirements, ParseRequirements(file, *item.name));
-    const std::vector<Followed> followed = UnitsFollowed(requirements);
-    if (followed.empty()) return absl::OkStatus();
-    return CheckFollowingEnds(item.name->full(), followed,
-                              [this](const std::string& unit) { return Follows(unit); });
+    return CheckFollows(*item.name, requirements,
+                        [this](const std::string& unit) { return TextOf(unit); });
+  }
+
+  // What runs would be left alone, failures and drains included, until all machines know what its
+  // text needs. REQUIRES a text that CheckStored() has accepted.
+  absl::Status CheckNotTooEarly(const Item& item, const UnitFile& file) const {
+    const std::string& unit = item.name->full();
+    if (!InUnit(FirstOf(view_->assignments, unit), view_->assignments, unit)) {
+      return absl::OkStatus();
+    }
+    return CheckTextEnabled(*view_, *ParseRequirements(file, *item.name), unit);
   }
 
   // REQUIRES a text that CheckStored() has accepted.
@@ -213,7 +243,9 @@ class Job : public std::enable_shared_from_this<Job> {
                    .desired = change.restart ? DesiredState::kLaunched
                                              : change.desired.value_or(DesiredState::kInactive),
                    .content_hash = file->hash(),
-                   .features = FeaturesNeeded(item, *file)};
+                   .features = FeaturesNeeded(item, *file),
+                   .replicas = change.replicas,
+                   .made_by_replicas = change.made_by_replicas && item.name->is_instance()};
     decision.content = std::move(file);
     decision.result.effect = Effect::kCreated;
     return decision;
@@ -247,6 +279,9 @@ class Job : public std::enable_shared_from_this<Job> {
         if (auto status = CheckStored(item, *change.file); !status.ok()) {
           return Refuse(std::move(status));
         }
+        if (auto status = CheckNotTooEarly(item, *change.file); !status.ok()) {
+          return Refuse(std::move(status));
+        }
         submitted_[item.name->full()] = change.file;
         record.content_hash = change.file->hash();
         // They judge another text.
@@ -275,6 +310,16 @@ class Job : public std::enable_shared_from_this<Job> {
       ++record.restarts;
     }
     if (change.desired) record.desired = *change.desired;
+    if (change.replicas) {
+      // The text that it has now, whatever the caller has seen.
+      const auto file = TextOf(item.name->full());
+      const auto requirements = file ? ParseRequirements(*file, *item.name) : Requirements();
+      if (requirements.ok() && requirements->global) {
+        return Refuse(absl::FailedPreconditionError(
+            fmt::format("{} is global: it has one instance on each machine", item.name->full())));
+      }
+    }
+    if (change.replicas || change.resets_replicas) record.replicas = change.replicas;
     if (change.restart) {
       record.desired = DesiredState::kLaunched;
       ++record.restarts;
@@ -393,11 +438,13 @@ class Job : public std::enable_shared_from_this<Job> {
     if (decision.record) {
       known_[item.name->full()] =
           Stored<UnitRecord>{.value = *decision.record, .mod_revision = revision};
+      item.result.record = std::move(decision.record);
       item.result.revision = revision;
     } else if (decision.erase) {
       known_[item.name->full()] = std::nullopt;
       item.result.revision = revision;
     } else if (item.decided_on) {
+      if (item.result.status.ok()) item.result.record = item.decided_on->value;
       item.result.revision = item.decided_on->mod_revision;
     }
   }

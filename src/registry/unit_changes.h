@@ -19,6 +19,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "model/cluster_view.h"
+#include "model/entity_tag.h"
 #include "registry/keys.h"
 #include "store/store.h"
 
@@ -42,6 +43,13 @@ struct UnitChange {
   bool stop = false;
   bool destroy = false;
   bool force = false;  // unknown [X-Fleet] keys pass
+  // Of the unit's tag when the change is stored.
+  Precondition condition;
+  // As a backup has them: of a template, how many instances are kept; of an instance that is made
+  // by this, that it counts as made because of that.
+  std::optional<int64_t> replicas;
+  bool made_by_replicas = false;
+  bool resets_replicas = false;  // of a template: what its text says counts again
 };
 
 struct UnitChangeResult {
@@ -50,12 +58,18 @@ struct UnitChangeResult {
   // INVALID_ARGUMENT     the name, the unit file, a template to be activated
   // NOT_FOUND            no such unit, and nothing to make it from
   // ALREADY_EXISTS       refuse_if_differs
-  // FAILED_PRECONDITION  restart of an inactive unit
+  // FAILED_PRECONDITION  restart of an inactive unit; with `condition_failed`, the condition does
+  // not
+  //                      hold
   // ABORTED              others kept changing it at the same time
   // DEADLINE_EXCEEDED    it may or may not have been stored
   // UNAVAILABLE and other errors of the store: nothing was stored
   absl::Status status;
   Effect effect = Effect::kNone;
+  bool condition_failed = false;
+  // As the change has left it; with condition_failed, as it is. None: there is no such unit, or the
+  // change has failed otherwise.
+  std::optional<UnitRecord> record;
   bool same = false;     // `file` is what is stored
   bool differs = false;  // `file` is not what was stored (it is now, with replace)
   // A view that has this revision shows the result.

@@ -329,6 +329,25 @@ TEST_F(UnitChanges, ForceSubmitsUnknownKeys) {
   EXPECT_EQ(result.effect, Effect::kCreated) << result.status;
 }
 
+TEST_F(UnitChanges, ReplicasAreOfATemplateAndStoredWithIt) {
+  Apply({.name = "web@.service", .file = Sleeper()});
+  EXPECT_EQ(Apply({.name = "web@.service", .replicas = 3}).effect, Effect::kChanged);
+  EXPECT_EQ(Record("web@.service").replicas, 3);
+  EXPECT_EQ(Apply({.name = "web@.service", .replicas = 3}).effect, Effect::kUnchanged);
+  EXPECT_TRUE(absl::IsInvalidArgument(Apply({.name = "web@.service", .replicas = -1}).status));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      Apply({.name = "a.service", .file = Sleeper(), .replicas = 1}).status));
+}
+
+TEST_F(UnitChanges, AnInstanceOfABackupMayCountAsMadeByReplicas) {
+  const auto results =
+      Apply({{.name = "web@1.service", .file = Sleeper(), .made_by_replicas = true},
+             {.name = "web@.service", .file = Sleeper()},
+             {.name = "a.service", .file = Sleeper(), .made_by_replicas = true}});
+  EXPECT_TRUE(Record("web@1.service").made_by_replicas);
+  EXPECT_FALSE(Record("a.service").made_by_replicas);
+}
+
 TEST_F(UnitChanges, ACircleOfMachineOfIsRefusedAlsoWithinOneCall) {
   const auto a = File("[X-Fleet]\nMachineOf=b.service\n[Service]\nExecStart=/b\n");
   const auto b = File("[X-Fleet]\nMachineOf=a.service\n[Service]\nExecStart=/b\n");
@@ -337,6 +356,17 @@ TEST_F(UnitChanges, ACircleOfMachineOfIsRefusedAlsoWithinOneCall) {
   EXPECT_TRUE(absl::IsInvalidArgument(results[1].status)) << results[1].status;
   EXPECT_THAT(std::string(results[1].status.message()), HasSubstr("a.service"));
   EXPECT_TRUE(absl::IsInvalidArgument(Apply({.name = "b.service", .file = b}).status));
+}
+
+TEST_F(UnitChanges, ATemplateWhoseInstancesWouldFollowThemselvesIsRefused) {
+  const auto file = File("[Service]\nExecStart=/bin/true\n[X-Fleet]\nMachineOf=web@%i.service\n");
+  const auto result = Apply({.name = "web@.service", .file = file});
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(result.status.message()),
+              HasSubstr("no instance of web@.service could be placed"));
+  EXPECT_THAT(std::string(result.status.message()), HasSubstr("MachineOf= leads in a circle"));
+  // One that follows another template's instance of its name may be.
+  EXPECT_TRUE(Apply({.name = "log@.service", .file = file}).status.ok());
 }
 
 TEST_F(UnitChanges, ACircleOverBothKeysThatFollowUnitsIsRefused) {
@@ -410,6 +440,39 @@ TEST_F(UnitChanges, DecidesByTheStoreWhereTheViewIsBehind) {
   Apply({.name = "a.service", .destroy = true});
   results = ApplyOn(with_unit, {{.name = "a.service", .desired = DesiredState::kInactive}});
   EXPECT_TRUE(absl::IsNotFound(results[0].status)) << results[0].status;
+}
+
+TEST_F(UnitChanges, AChangeIsMadeOnlyIfItsConditionHoldsWhenItIsStored) {
+  Apply({.name = "a.service", .file = Sleeper()});
+  const Precondition seen{.match = {{TagOf(Record("a.service"))}}};
+  // In between somebody else writes: what is no setting does not count, what is one does.
+  UnitRecord record = Record("a.service");
+  record.refusal = "no machine is eligible";
+  store_.BeforeCommit([&] { SetRecord("a.service", record); });
+  auto result = Apply({.name = "a.service", .desired = DesiredState::kLoaded, .condition = seen});
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.record, Record("a.service"));
+
+  result = Apply({.name = "a.service", .destroy = true, .condition = seen});
+  EXPECT_TRUE(result.condition_failed);
+  EXPECT_TRUE(absl::IsFailedPrecondition(result.status)) << result.status;
+  EXPECT_EQ(result.record, Record("a.service"));
+
+  const Precondition is_new{.none_match = {{Precondition::kAny}}};
+  store_.BeforeCommit([&] { SetRecord("b.service", record); });
+  result = Apply({.name = "b.service", .file = Other(), .condition = is_new});
+  EXPECT_TRUE(result.condition_failed);
+  EXPECT_EQ(Record("b.service"), record);
+}
+
+TEST_F(UnitChanges, AConditionThatFailsByAViewBehindIsJudgedByTheStore) {
+  Apply({.name = "a.service", .file = Sleeper()});
+  const ClusterViewPtr behind = View();
+  Apply({.name = "a.service", .desired = DesiredState::kLoaded});
+  const auto results = ApplyOn(behind, {{.name = "a.service",
+                                         .destroy = true,
+                                         .condition = {.match = {{TagOf(Record("a.service"))}}}}});
+  EXPECT_EQ(results[0].effect, Effect::kDestroyed) << results[0].status;
 }
 
 TEST_F(UnitChanges, GivesUpOnAUnitThatOthersKeepChanging) {

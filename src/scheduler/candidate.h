@@ -115,6 +115,8 @@ class Candidate {
 
   // The best machine, `avoid` left out.
   std::optional<Slot> Best(std::optional<Slot> avoid) const;
+  // All that there are, the best first.
+  std::vector<Slot> Ranked(std::optional<Slot> avoid) const;
   // All machines where all constraints hold.
   Bits Feasible(std::optional<Slot> avoid) const;
 

@@ -325,6 +325,20 @@ std::optional<Candidate::Rank> Candidate::BestInDomain(std::optional<Slot> avoid
                      !spread.empty());
 }
 
+std::vector<Slot> Candidate::Ranked(std::optional<Slot> avoid) const {
+  std::vector<Slot> slots;
+  if (conflicts_within_itself_) return slots;
+  std::vector<Rank> ranks;
+  Feasible(avoid).ForEach([&](Slot slot) {
+    if (slot != avoid) ranks.push_back(RankOf(slot));
+  });
+  std::sort(ranks.begin(), ranks.end(),
+            [](const Rank& a, const Rank& b) { return a.IsBetterThan(b); });
+  slots.reserve(ranks.size());
+  for (const Rank& rank : ranks) slots.push_back(rank.slot);
+  return slots;
+}
+
 std::optional<Slot> Candidate::Best(std::optional<Slot> avoid) const {
   if (conflicts_within_itself_) return std::nullopt;
   std::optional<Rank> best;

@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "model/features.h"
 #include "scheduler/scheduler_impl.h"
 
 namespace fleet::scheduler {
@@ -288,7 +289,8 @@ Explanation Scheduler::Explain(std::span<const UnitId> units, std::optional<Slot
                           .alone = static_cast<int>(alone.Count())};
     (ruled_out.machines > 0 ? explanation.ruled_out : explanation.also)
         .push_back(std::move(ruled_out));
-    if (constraint.kind == Kind::kMetadata && out.Count() == present.Count()) {
+    if (constraint.kind == Kind::kMetadata && !IsFeature(constraint.key) &&
+        out.Count() == present.Count()) {
       const auto& values =
           state.units.ClassOf(constraint.unit).requirements->metadata.at(constraint.key);
       explanation.notes.push_back(

@@ -6,9 +6,12 @@
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "model/features.h"
 
 namespace fleet::scheduler {
 namespace {
+
+constexpr std::string_view kFeatureText = "Feature ";
 
 // How a constraint reads after a number of machines.
 struct Phrase {
@@ -16,7 +19,8 @@ struct Phrase {
   std::string_view one;         // said instead of this beginning
   std::string_view many;
 };
-constexpr std::array<Phrase, 8> kPhrases = {{
+constexpr std::array<Phrase, 9> kPhrases = {{
+    {kFeatureText, "does not know the feature ", "do not know the feature "},
     {"Conflicts with ", "conflicts with ", "conflict with "},
     {"ConflictsWithin ", "conflicts within ", "conflict within "},
     {"MachineMetadata ", "does not match MachineMetadata ", "do not match MachineMetadata "},
@@ -52,6 +56,7 @@ std::string SomeOf(const std::vector<std::string>& units) {
 }  // namespace
 
 std::string MetadataText(std::string_view key, const std::set<std::string>& values) {
+  if (IsFeature(key)) return fmt::format("{}{}", kFeatureText, key.substr(kFeatureKey.size()));
   return fmt::format("MachineMetadata {}={}", key, fmt::join(values, "|"));
 }
 

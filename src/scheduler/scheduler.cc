@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/features.h"
 #include "scheduler/scheduler_impl.h"
 
 namespace fleet::scheduler {
@@ -156,6 +157,11 @@ std::optional<Slot> Scheduler::ChooseTogether(std::span<const UnitId> units,
   return Candidate(impl_->state, units).Best(avoid);
 }
 
+std::vector<Slot> Scheduler::Ranked(std::span<const UnitId> units,
+                                    std::optional<Slot> avoid) const {
+  return Candidate(impl_->state, units).Ranked(avoid);
+}
+
 std::vector<Slot> Scheduler::EligibleMachines(UnitId unit) const {
   const Candidate candidate(impl_->state, {&unit, 1});
   return impl_->state.machines.InOrder(candidate.Feasible(std::nullopt));
@@ -173,6 +179,7 @@ std::string Scheduler::RulesOut(UnitId unit, Slot machine, As as) const {
     const bool is_room = constraint.kind == Kind::kCores || constraint.kind == Kind::kMemory;
     if (is_room && as == As::kResident) continue;
     if (constraint.kind == Kind::kCordon && as != As::kNewcomer) continue;
+    if (IsFeature(constraint.key) && as == As::kResident) continue;
     if (!candidate.RulesOut(constraint, machine)) continue;
     Bits out;
     out.Set(machine);

@@ -59,7 +59,7 @@ enum class Placement {
 
 // As what a unit is judged on a machine.
 enum class As {
-  kResident,  // it is there: neither cordon nor capacity drive it away
+  kResident,  // it is there: neither cordon nor capacity drive it away, nor an older version
   kChanged,   // it is there, with new requirements: what it reserves has to fit
   kNewcomer,  // it would come: all constraints hold
 };
@@ -134,6 +134,10 @@ class Scheduler {
   // holds by itself. None conflicts with itself; two that conflict fit nowhere.
   std::optional<Slot> ChooseTogether(std::span<const UnitId> units,
                                      std::optional<Slot> avoid = std::nullopt) const;
+
+  // All machines where they may go, the best first, which is what ChooseTogether() gives.
+  std::vector<Slot> Ranked(std::span<const UnitId> units,
+                           std::optional<Slot> avoid = std::nullopt) const;
 
   // Why there is no machine for them (or for one), from the state as it is. kCounts: only
   // `machines`, `ruled_out` and `together`, which a summary needs; many units may be refused at

@@ -55,6 +55,22 @@ STORY_PROP(SchedulerProperties, ChoosesWhatLookingAtEveryMachineChooses) {
   }
 }
 
+STORY_PROP(SchedulerProperties, RanksAllEligibleMachinesInTheOrderInWhichItWouldChooseThem) {
+  Asked asked;
+  for (const auto& group : UnitsAndGroups(asked.tape, asked.both, 3)) {
+    const auto ids = asked.both.IdsOf(group);
+    const auto ranked = asked.both.scheduler.Ranked(ids);
+    RC_ASSERT(ranked.size() == asked.both.naive.Eligible(group).size());
+    const auto best = asked.both.scheduler.ChooseTogether(ids);
+    RC_ASSERT(best == (ranked.empty() ? std::nullopt : std::optional(ranked[0])));
+    if (ranked.empty()) continue;
+    const auto next = asked.both.scheduler.ChooseTogether(ids, ranked[0]);
+    RC_ASSERT(next == (ranked.size() == 1 ? std::nullopt : std::optional(ranked[1])));
+    const auto rest = asked.both.scheduler.Ranked(ids, ranked[0]);
+    RC_ASSERT(rest == std::vector<Slot>(ranked.begin() + 1, ranked.end()));
+  }
+}
+
 STORY_PROP(SchedulerProperties, ChoosesForAGroupWhatLookingAtEveryMachineChooses) {
   Asked asked;
   for (int i = 0; i < 8; ++i) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "base/metered.h"
 
 namespace fleet::store {
 namespace {
@@ -67,12 +68,9 @@ class MeteredStore final : public Store {
   template <typename Answer>
   absl::AnyInvocable<void(Answer)> Metered(std::string_view kind,
                                            absl::AnyInvocable<void(Answer)> done) {
-    return [kind, executor = executor_, metrics = metrics_, begun = executor_->Now(),
-            done = std::move(done)](Answer answer) mutable {
-      metrics->requests.With({kind, ResultOf(answer)}).Add();
-      metrics->durations.With({kind}).Observe(absl::ToDoubleSeconds(executor->Now() - begun));
-      done(std::move(answer));
-    };
+    return metrics::Metered(
+        metrics::Asked{metrics_->requests, metrics_->durations}, executor_, kind,
+        [](const Answer& answer) { return ResultOf(answer); }, std::move(done));
   }
 
   std::unique_ptr<Store> store_;

@@ -1,6 +1,6 @@
 """The HTTP API: PATCH /machines in the dialect of fleet 1.0, and what it lasts across."""
 import pytest
-from cluster import service
+from cluster import service, wait_for
 from http_client import JSON, api_of
 
 LAB = {"machines": 2, "ttl": 3, "metadata": ["m1:zone=a,disk=ssd"]}
@@ -138,7 +138,7 @@ def test_what_is_set_decides_where_units_may_run(lab, api):
 def test_a_machine_that_is_not_there_is_patched_for_when_it_comes(lab, api):
     m2 = lab.id["m2"]
     lab.run("m2", "systemctl", "stop", "fleet")
-    assert api.metadata(m2) is None
+    wait_for(lambda: api.metadata(m2) is None, "m1 to hear that m2 has left")
     assert api.patch(add("0123456789abcdef0123456789abcdef", "x", "1")).status == 204
     assert api.patch(add(m2, "late", "yes"), add(lab.id["m1"], "x", "1")).status == 204
     assert len(api.get("machines")["machines"]) == 1
@@ -153,7 +153,7 @@ def test_what_is_set_lasts_across_leaving_a_reboot_and_a_reload(lab, api):
     wanted = {"zone": "b", "rack": "1"}
     assert api.patch(add(m1, "zone", "b"), add(m1, "rack", "1"), remove(m1, "disk")).status == 204
     lab.run("m1", "systemctl", "stop", "fleet")
-    assert other.metadata(m1) is None
+    wait_for(lambda: other.metadata(m1) is None, "m2 to hear that m1 has left")
     lab.run("m1", "systemctl", "start", "fleet")
     lab.wait_members("m1", "m2")
     assert api.metadata(m1) == wanted and other.metadata(m1) == wanted

@@ -88,3 +88,25 @@ def test_a_machine_reboots_by_fleetlock_once_it_is_empty(lab):
     wait_for(lambda: lock(lab, "m3", "pre-reboot", lab.id["m3"])[0] == 200, "the slot of m3")
     assert state(lab, "m2") == "ready" and state(lab, "m3") == "drained"
     assert {lab.where(name) for name in names} <= {"m1", "m2"}
+
+
+def test_at_its_deadline_a_drain_names_what_is_left_or_stops_it(lab):
+    wait_for(lambda: all(feature["enabled"] for feature in lab.list("features")),
+             "features that all machines know")
+    assert lab.start("pinned.service", on(lab, "m2")) == "m2"
+    drain = lab.ctl("drain", "--deadline=2s", lab.id["m2"], status=1)
+    assert "has expired" in drain.stderr and "pinned.service" in drain.stderr
+    assert state(lab, "m2") == "drain-expired"
+    assert lab.local_units("m2") == ["pinned.service"]
+    assert "is drained" in lab.ctl("drain", "--force", lab.id["m2"]).stdout
+    assert not lab.local_units("m2")
+
+
+def test_units_named_together_are_restarted_one_after_the_other(lab):
+    wait_for(lambda: all(feature["enabled"] for feature in lab.list("features")),
+             "features that all machines know")
+    names = [lab.file(f"u{i}.service") for i in range(3)]
+    lab.ctl("start", *names)
+    lab.ctl("restart", "--rolling", *names)
+    rollout = json.loads(lab.ctl("rollout", "status", "-o", "json", "u0.service").stdout)
+    assert sorted(rollout["together"]) == names

@@ -8,9 +8,11 @@ LAB = {"machines": 2, "ttl": 5, "metadata": ["m1:zone=a,disk=ssd"]}
 pytestmark = pytest.mark.machines(2)
 
 FIELDS = {
-    "list-machines": ["machine", "ip", "metadata", "hostname", "state", "units", "version"],
-    "list-units": ["unit", "machine", "load", "active", "sub", "hash"],
-    "list-unit-files": ["unit", "hash", "desc", "dstate", "state", "target", "global", "reason"],
+    "list-machines": ["machine", "ip", "metadata", "hostname", "state", "units", "version",
+                      "lock"],
+    "list-units": ["unit", "machine", "load", "active", "sub", "hash", "drift"],
+    "list-unit-files": ["unit", "hash", "desc", "dstate", "state", "target", "global",
+                        "replicas", "reason"],
 }
 TEXT = "[Unit]\nDescription=the first of all\n" + service()
 
@@ -41,7 +43,7 @@ def test_every_field_of_list_machines(lab, units):
     assert table[0] == [field.upper() for field in FIELDS["list-machines"]]
     metadata = {"m1": "disk=ssd,zone=a", "m2": "-"}
     assert table[1:] == [
-        [id_[:8] + "...", lab.ip[name], metadata[name], name, "ready", "1", version]
+        [id_[:8] + "...", lab.ip[name], metadata[name], name, "ready", "1", version, "-"]
         for id_, name in sorted(lab.of_id.items())]
 
 
@@ -57,7 +59,7 @@ def test_every_field_of_list_units(lab, units):
         assert rows(lab.ctl("list-units", fields, *flags)) == [
             [field.upper() for field in FIELDS["list-units"]],
             *[[name, f"{places[name][0][:id_length]}{tail}/{places[name][1]}", *states[name],
-               digest[name][:hash_length]] for name in ("a.service", "b.service")]]
+               digest[name][:hash_length], "-"] for name in ("a.service", "b.service")]]
 
 
 def test_every_field_of_list_unit_files(lab, units):
@@ -72,11 +74,11 @@ def test_every_field_of_list_unit_files(lab, units):
         return f"{lab.id[machine][:8]}.../{lab.ip[machine]}"
     # systemd gives a unit without a description its name for one; what is listed is the text's.
     assert [[row[0], *row[3:]] for row in table[1:]] == [
-        ["a.service", "loaded", "loaded", at("m1"), "false", "-"],
-        ["b.service", "launched", "launched", at("m2"), "false", "-"],
-        ["c.service", "inactive", "inactive", "-", "false", "-"],
-        ["g.service", "inactive", "-", "global", "true", "-"],
-        ["web@.service", "inactive", "inactive", "-", "false", "-"]]
+        ["a.service", "loaded", "loaded", at("m1"), "false", "-", "-"],
+        ["b.service", "launched", "launched", at("m2"), "false", "-", "-"],
+        ["c.service", "inactive", "inactive", "-", "false", "-", "-"],
+        ["g.service", "inactive", "-", "global", "true", "-", "-"],
+        ["web@.service", "inactive", "inactive", "-", "false", "-", "-"]]
     assert table[1][2] == "the first of all" and table[2][2] == "-"
     full = rows(lab.ctl("list-unit-files", "--no-legend", "-l", fields))
     assert [len(row[1]) for row in full] == 5 * [64]

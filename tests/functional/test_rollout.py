@@ -87,5 +87,8 @@ def test_an_update_goes_on_when_its_client_and_the_leader_leave(lab):
     lab.file(TEMPLATE, text(2))
     lab.ctl("update", TEMPLATE, "--no-block")
     lab.run(lab.leader(), "systemctl", "restart", "fleet")
+    # The machine that is asked may not have read the registry yet.
+    wait_for(lambda: lab.ctl("rollout", "status", TEMPLATE, status=None).returncode == 0,
+             "an answer after the restart")
     wait_for(lambda: rollout(lab)["state"] == "done", lambda: rollout(lab))
     assert hashes(lab).isdisjoint(first)

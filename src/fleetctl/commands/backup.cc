@@ -52,8 +52,9 @@ Command BackupCommand() {
           .arguments = "FILE",
           .description =
               "FILE holds the registry as it was at one moment, as JSON; \"-\" is stdout. A file "
-              "that is there\nis replaced once the new one is complete. Metadata is what was set "
-              "at run time, also of machines\nthat are away; their configuration files are not in "
+              "that is there\nis replaced once the new one is complete. It has what was set at run "
+              "time: of machines, also of those\nthat are away, metadata, cordons and drains; of "
+              "templates the numbers of scale and former texts.\nConfiguration files are not in "
               "it.",
           .example =
               "  fleetctl backup fleet.json\n"

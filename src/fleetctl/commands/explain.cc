@@ -11,7 +11,7 @@ namespace {
 
 int RunExplain(Session& session) {
   const std::string format = session.flags().Text("output");
-  const absl::Status known = CheckFormat(session.flags(), {"text", "json", "yaml"});
+  const absl::Status known = CheckFormat(session.flags());
   if (!known.ok()) return session.Fail(known);
   const bool each_machine = session.flags().On("full");
   auto selection = SelectUnits(session.api(), session.arguments(), /*templates=*/true);
@@ -24,11 +24,12 @@ int RunExplain(Session& session) {
     const auto explained = session.api().Explain(unit.name, each_machine);
     if (!explained.ok()) {
       verdict.Fail(unit.name, session.Fail(explained.status()));
-    } else if (format != "text") {
+    } else if (HasEntities(format)) {
       entities.push_back(explained->json);
     } else {
       if (!std::exchange(first, false)) session.out() << "\n";
-      session.out() << ExplanationText(session, *explained, each_machine) << std::flush;
+      session.out() << ExplanationText(session, *explained, each_machine)
+                    << DriftText(session, unit) << std::flush;
     }
   }
   if (!entities.empty())
@@ -51,7 +52,7 @@ Command ExplainCommand() {
           "  fleetctl explain web@3.service\n"
           "  fleetctl explain -l db.service",
       .flags = {{"full", 'l', "", "", "add a line for each machine, and do not shorten ids"},
-                {"output", 'o', "FORMAT", "text", "text, json or yaml"}},
+                OutputFlag("text or table, wide, json or yaml")},
       .run = RunExplain,
       .min_arguments = 1};
 }

@@ -3,6 +3,8 @@
 #include "client/text.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/output.h"
+#include "nlohmann/json.hpp"
 
 namespace fleet::fleetctl {
 namespace {
@@ -19,7 +21,12 @@ int RunHelp(Session& session) {
 }
 
 int RunVersion(Session& session) {
-  session.out() << VersionLine();
+  if (const absl::Status known = CheckFormat(session.flags()); !known.ok())
+    return session.Fail(known);
+  const std::string format = session.flags().Text("output");
+  const nlohmann::json entity = {{"version", FLEET_VERSION}};
+  session.out() << (HasEntities(format) ? RenderEntities({entity.dump()}, format, /*as_list=*/false)
+                                        : VersionLine());
   return kDone;
 }
 
@@ -42,7 +49,7 @@ Command VersionCommand() {
           .arguments = "",
           .description = "",
           .example = "  fleetctl version",
-          .flags = {},
+          .flags = {OutputFlag("text or table, wide, json or yaml")},
           .run = RunVersion,
           .max_arguments = 0};
 }

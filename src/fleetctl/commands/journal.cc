@@ -49,7 +49,7 @@ Command JournalCommand() {
                     {"follow", 'f', "", "", "go on with new lines as they come"},
                     {"output", 'o', "MODE", "", "journalctl's output mode: short, cat, json, …"},
                     {"sudo", 0, "", "", "run journalctl with sudo"},
-                    {"machine", 0, "ID", "", "of a global unit: on which machine"},
+                    {"machine", 0, "MACHINE", "", "of a global unit: on which machine"},
                     SshPortFlag()},
           .run = RunJournal,
           .min_arguments = 1,

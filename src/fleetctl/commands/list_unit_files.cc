@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "client/text.h"
 #include "fleetctl/command.h"
 #include "fleetctl/listing.h"
 #include "fleetctl/output.h"
@@ -18,6 +19,14 @@ std::string Shortened(const std::string& whole, bool full) {
   return reason.substr(0, end) + "...";
 }
 
+// What somebody else has done to it, on one of its machines.
+std::string DriftOf(const client::Unit& unit) {
+  if (!unit.status.drift.empty()) return unit.status.drift;
+  for (const client::UnitOnMachine& there : unit.machines)
+    if (!there.drift.empty()) return there.drift;
+  return "";
+}
+
 absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_json) {
   ASSIGN_OR_RETURN(std::vector<client::Unit> units,
                    session.api().ListUnits(client::ApiClient::View::kSummary, keep_json));
@@ -29,23 +38,26 @@ absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_jso
     const std::string target =
         unit.global ? "global"
                     : session.LabelOf(unit.target.empty() ? unit.status.machine_id : unit.target);
-    rows.push_back({.cells = {unit.name, ShortHash(unit.hash, full), unit.description,
-                              unit.desired_state, unit.global ? "" : unit.current_state, target,
-                              unit.global ? "true" : "false", Shortened(unit.status.reason, full)},
-                    .name = unit.name,
-                    .json = std::move(unit.json),
-                    .machine_id = unit.target.empty() ? unit.status.machine_id : unit.target,
-                    .states = {unit.desired_state, unit.current_state}});
+    const std::string drift = DriftOf(unit);
+    const std::string& reason = unit.status.reason.empty() ? drift : unit.status.reason;
+    rows.push_back(
+        {.cells = {unit.name, ShortHash(unit.hash, full), unit.description, unit.desired_state,
+                   unit.global ? "" : unit.current_state, target, unit.global ? "true" : "false",
+                   unit.replicas ? Cat(*unit.replicas) : "", Shortened(reason, full)},
+         .name = unit.name,
+         .json = std::move(unit.json),
+         .machine_id = unit.target.empty() ? unit.status.machine_id : unit.target,
+         .states = {unit.desired_state, unit.current_state}});
+    if (!drift.empty()) rows.back().states.emplace_back(kDrifted);
   }
   return rows;
 }
 
 int RunListUnitFiles(Session& session) {
-  return RunListing(
-      session, {.fields = {"unit", "hash", "desc", "dstate", "state", "target", "global", "reason"},
-                .default_fields = "unit,hash,dstate,state,target",
-                .read = Read,
-                .units = true});
+  return RunListing(session, {.name = "list-unit-files",
+                              .default_fields = "unit,hash,dstate,state,target",
+                              .read = Read,
+                              .units = true});
 }
 
 }  // namespace
@@ -56,7 +68,9 @@ Command ListUnitFilesCommand() {
           .arguments = "[NAME…]",
           .description =
               "Names may be quoted globs. Fields: unit, hash, desc, dstate, state, "
-              "target, global, reason.\n--state takes inactive, loaded and launched.",
+              "target, global, replicas, reason.\nreplicas: how many instances of a template are "
+              "kept. --state takes inactive, loaded, launched, and drifted: somebody else than "
+              "fleet has changed it.",
           .example = "  fleetctl list-unit-files -o wide",
           .flags = ListFlags(),
           .run = RunListUnitFiles};

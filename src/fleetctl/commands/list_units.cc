@@ -18,18 +18,20 @@ absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_jso
   std::vector<Row> rows;
   rows.reserve(states.size());
   for (client::UnitState& state : states) {
-    rows.push_back({.cells = {state.name, session.LabelOf(state.machine_id), state.load_state,
-                              state.active_state, state.sub_state, ShortHash(state.hash, full)},
-                    .name = state.name,
-                    .json = std::move(state.json),
-                    .machine_id = state.machine_id,
-                    .states = {state.load_state, state.active_state, state.sub_state}});
+    rows.push_back(
+        {.cells = {state.name, session.LabelOf(state.machine_id), state.load_state,
+                   state.active_state, state.sub_state, ShortHash(state.hash, full), state.drift},
+         .name = state.name,
+         .json = std::move(state.json),
+         .machine_id = state.machine_id,
+         .states = {state.load_state, state.active_state, state.sub_state}});
+    if (!state.drift.empty()) rows.back().states.emplace_back(kDrifted);
   }
   return rows;
 }
 
 int RunListUnits(Session& session) {
-  return RunListing(session, {.fields = {"unit", "machine", "load", "active", "sub", "hash"},
+  return RunListing(session, {.name = "list-units",
                               .default_fields = "unit,machine,active,sub",
                               .read = Read,
                               .states = true});
@@ -38,15 +40,19 @@ int RunListUnits(Session& session) {
 }  // namespace
 
 Command ListUnitsCommand() {
-  return {.name = "list-units",
-          .summary = "List the units on machines and what systemd says of them",
-          .arguments = "[NAME…]",
-          .description =
-              "Names may be quoted globs. Fields: unit, machine, load, active, sub, hash.\n"
-              "--state takes systemd's load, active and sub states.",
-          .example = "  fleetctl list-units 'web@*' --state=failed",
-          .flags = ListFlags(),
-          .run = RunListUnits};
+  return {
+      .name = "list-units",
+      .summary = "List the units on machines and what systemd says of them",
+      .arguments = "[NAME…]",
+      .description =
+          "Names may be quoted globs. Fields: unit, machine, load, active, sub, hash, drift.\n"
+          "--state takes systemd's load, active and sub states, and drifted: somebody else than "
+          "fleet has\nstopped, masked or edited the unit, as drift says.",
+      .example =
+          "  fleetctl list-units 'web@*' --state=failed\n"
+          "  fleetctl list-units -o wide --state=drifted",
+      .flags = ListFlags(),
+      .run = RunListUnits};
 }
 
 }  // namespace fleet::fleetctl

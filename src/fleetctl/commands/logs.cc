@@ -37,7 +37,7 @@ void Print(Session& session, JournalReaders& readers, LogLines& lines, bool sort
 
 absl::StatusOr<int> Logs(Session& session) {
   const Flags& flags = session.flags();
-  RETURN_IF_ERROR(CheckFormat(flags, {"text", "cat", "json"}));
+  RETURN_IF_ERROR(CheckFormat(flags));
   ASSIGN_OR_RETURN(const int count, flags.Number("lines"));
   if (count < 0) return UsageError(Cat("--lines is a number of lines, not ", count));
   const bool follow = flags.On("follow");
@@ -105,9 +105,9 @@ Command LogsCommand() {
           "  fleetctl logs -n 100 -o cat db.service",
       .flags = {{"lines", 'n', "N", "10", "how many of the last lines of each"},
                 {"follow", 'f', "", "", "go on with new lines as they come"},
-                {"output", 'o', "FORMAT", "text",
-                 "text, cat (the messages alone) or json (an object a line)"},
-                {"machine", 0, "ID", "", "only from this machine"}},
+                OutputFlag("text or table, wide, cat (the messages alone), json (an object a line) "
+                           "or yaml (a document each)"),
+                {"machine", 0, "MACHINE", "", "only from this machine"}},
       .run = RunLogs,
       .min_arguments = 1};
 }

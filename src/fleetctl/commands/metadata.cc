@@ -6,6 +6,7 @@
 #include "fleetctl/exit_code.h"
 #include "fleetctl/output.h"
 #include "fleetctl/remote.h"
+#include "nlohmann/json.hpp"
 
 namespace fleet::fleetctl {
 namespace {
@@ -29,29 +30,29 @@ absl::StatusOr<client::MetadataChange> ChangeFrom(const std::string& machine,
       Cat("\"", word, "\" is neither key=value, which sets, nor key-, which removes"));
 }
 
-// A machine that is away keeps what is set of it; then its whole id is needed.
-absl::StatusOr<std::string> MachineFrom(Session& session, const std::string& word) {
-  constexpr size_t kIdLength = 32;  // machine-id(5)
-  auto machine = FindMachineId(session, word);
-  if (absl::IsNotFound(machine.status()) && word.size() == kIdLength) return word;
-  return machine;
-}
-
 absl::StatusOr<int> Metadata(Session& session) {
   const std::vector<std::string>& words = session.arguments();
+  RETURN_IF_ERROR(CheckFormat(session.flags()));
   std::vector<client::MetadataChange> changes;
   for (auto word = words.begin() + 1; word != words.end(); ++word) {
     ASSIGN_OR_RETURN(changes.emplace_back(), ChangeFrom("", *word));
   }
-  ASSIGN_OR_RETURN(const std::string machine, MachineFrom(session, words[0]));
+  ASSIGN_OR_RETURN(const std::string machine, FindMachineEvenAway(session, words[0]));
   if (!changes.empty()) {
     for (client::MetadataChange& change : changes) change.machine_id = machine;
     RETURN_IF_ERROR(session.api().PatchMetadata(changes));
   }
-  ASSIGN_OR_RETURN(const auto machines, session.api().ListMachines());
+  ASSIGN_OR_RETURN(const auto machines,
+                   session.api().ListMachines(/*keep_json=*/false, /*absent=*/true));
   const auto found = std::find_if(machines.begin(), machines.end(),
                                   [&](const auto& there) { return there.id == machine; });
-  if (found == machines.end()) return kDone;  // away
+  if (found == machines.end()) return kDone;  // away, and nothing of it is set
+  const std::string format = session.flags().Text("output");
+  if (HasEntities(format)) {
+    const nlohmann::json entity = {{"id", machine}, {"metadata", found->metadata}};
+    session.out() << RenderEntities({entity.dump()}, format, /*as_list=*/false);
+    return kDone;
+  }
   for (const auto& [key, value] : found->metadata) session.out() << key << "=" << value << "\n";
   return kDone;
 }
@@ -75,7 +76,7 @@ Command MetadataCommand() {
       .example =
           "  fleetctl metadata 8be9f57e disk=ssd zone=b\n"
           "  fleetctl metadata 8be9f57e disk-",
-      .flags = {},
+      .flags = {OutputFlag("text or table, wide, json or yaml")},
       .run = RunMetadata,
       .min_arguments = 1};
 }

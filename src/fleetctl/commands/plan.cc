@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -8,6 +9,7 @@
 #include "fleetctl/plan_table.h"
 #include "fleetctl/select.h"
 #include "fleetctl/sources.h"
+#include "fleetctl/verbs.h"
 #include "model/unit_file.h"
 
 namespace fleet::fleetctl {
@@ -65,10 +67,16 @@ absl::StatusOr<PlanRequest> PlanDestroy(Session& session, const Words& words) {
 }
 
 absl::StatusOr<PlanRequest> PlanScale(Session& session, const Words& words) {
+  PlanRequest request{.verb = "scale"};
+  if (session.flags().On("reset")) {
+    if (words.size() != 1 || !IsTemplate(NameFrom(words[0])))
+      return UsageError("plan scale --reset needs one template, such as web@.service");
+    request.units.push_back({.name = NameFrom(words[0])});
+    return request;
+  }
   int64_t count = 0;
   if (words.size() != 2 || !ReadNumber(words[1], count) || count < 0)
-    return UsageError("plan scale needs TEMPLATE N");
-  PlanRequest request{.verb = "scale"};
+    return UsageError("plan scale needs TEMPLATE N, or --reset TEMPLATE");
   ASSIGN_OR_RETURN(request.units, FindUnits(session, {words[0]}, /*start=*/false));
   if (request.units.size() != 1 || !IsTemplate(request.units[0].name)) {
     return UsageError(Cat("plan scale needs one template, such as web@.service, not ", words[0]));
@@ -119,18 +127,16 @@ constexpr std::array<PlanVerb, 7> kVerbs = {{{"start", PlanStart},
 
 absl::StatusOr<int> Plan(Session& session) {
   RETURN_IF_ERROR(CheckPlanFormat(session.flags()));
-  const std::string& word = session.arguments()[0];
   std::vector<std::string_view> names;
-  for (const PlanVerb& verb : kVerbs) {
-    names.push_back(verb.name);
-    if (verb.name != word) continue;
-    const Words words(session.arguments().begin() + 1, session.arguments().end());
-    ASSIGN_OR_RETURN(const PlanRequest request, verb.request(session, words));
-    ASSIGN_OR_RETURN(const client::Plan plan, session.api().MakePlan(request));
-    return PrintPlan(session, plan);
-  }
-  return UsageError(
-      Cat("there is no plan for \"", word, "\": there is one for ", Join(names, ", ")));
+  names.reserve(kVerbs.size());
+  for (const PlanVerb& verb : kVerbs) names.push_back(verb.name);
+  ASSIGN_OR_RETURN(const std::string_view name, FindName(session.arguments()[0], names, "plan"));
+  const auto* const verb = std::find_if(kVerbs.begin(), kVerbs.end(),
+                                        [&](const PlanVerb& one) { return one.name == name; });
+  const Words words(session.arguments().begin() + 1, session.arguments().end());
+  ASSIGN_OR_RETURN(const PlanRequest request, verb->request(session, words));
+  ASSIGN_OR_RETURN(const client::Plan plan, session.api().MakePlan(request));
+  return PrintPlan(session, plan);
 }
 
 int RunPlan(Session& session) {
@@ -142,6 +148,9 @@ std::vector<FlagSpec> PlanFlags() {
   std::vector<FlagSpec> flags = PlanTableFlags();
   flags.push_back({"replace", 0, "", "", "start, scale: with the text of the file"});
   flags.push_back({"force", 0, "", "", "start, scale: only warn of unknown [X-Fleet] keys"});
+  flags.push_back({.name = "reset",
+                   .help = "scale: to what the template's Replicas= says",
+                   .from_environment = false});
   flags.push_back(MaxMovesFlag());
   flags.push_back({"like", 0, "MACHINE", "", "add: machines that are like this one"});
   flags.push_back({"count", 'n', "N", "1", "add: how many"});
@@ -155,8 +164,8 @@ Command PlanCommand() {
       .name = "plan",
       .summary = "Show what would happen, before it happens",
       .arguments =
-          "start NAME|FILE… | destroy NAME… | scale TEMPLATE N | drain MACHINE | lose MACHINE | "
-          "add | rebalance",
+          "start NAME|FILE… | destroy NAME… | scale TEMPLATE N|--reset TEMPLATE | drain MACHINE | "
+          "lose MACHINE | add | rebalance",
       .description =
           "Nothing is changed. A line for each unit that would be placed, move, stop, or wait "
           "because it fits\nnowhere. drain empties a machine; lose is its failure; add is more "

@@ -9,6 +9,7 @@ namespace fleet::fleetctl {
 namespace {
 
 absl::StatusOr<int> DryRun(Session& session) {
+  RETURN_IF_ERROR(CheckPlanFormat(session.flags()));
   client::PlanRequest request{.verb = "rebalance"};
   ASSIGN_OR_RETURN(request.max_moves, MaxMovesFrom(session.flags()));
   ASSIGN_OR_RETURN(const client::Plan plan, session.api().MakePlan(request));
@@ -16,6 +17,9 @@ absl::StatusOr<int> DryRun(Session& session) {
 }
 
 absl::StatusOr<int> Rebalance(Session& session) {
+  for (const std::string_view flag : {"output", "no-legend"}) {
+    if (session.flags().Given(flag)) return UsageError(Cat("--", flag, " goes with --dry-run"));
+  }
   ASSIGN_OR_RETURN(const WaitLimits limits, WaitLimitsFrom(session.flags()));
   ASSIGN_OR_RETURN(const auto max_moves, MaxMovesFrom(session.flags()));
   ASSIGN_OR_RETURN(const client::Plan plan, session.api().Rebalance(max_moves));
@@ -57,7 +61,10 @@ std::vector<FlagSpec> RebalanceFlags() {
   std::vector<FlagSpec> flags = WaitFlags();
   flags.push_back({"dry-run", 0, "", "", "only show what would move, as \"plan rebalance\" does"});
   flags.push_back({"max-moves", 0, "N", "", "move at most so many units"});
-  flags.push_back({"full", 'l', "", "", "do not shorten ids"});
+  for (FlagSpec flag : PlanTableFlags()) {
+    flag.from_environment = flag.name == "full";  // the others are refused without --dry-run
+    flags.push_back(flag);
+  }
   return flags;
 }
 

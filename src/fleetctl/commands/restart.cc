@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/status.h"
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
@@ -8,14 +10,22 @@
 namespace fleet::fleetctl {
 namespace {
 
+bool IsRolled(const Session& session, const client::Unit& unit) {
+  return IsTemplate(unit.name) || session.flags().On("rolling");
+}
+
+// What the cluster restarts, as one rollout.
+int Roll(Session& session, const std::vector<client::RolledUnit>& units, const WaitLimits& limits) {
+  auto request = RolloutRequestFrom(session.flags());
+  if (!request.ok()) return session.Fail(request.status());
+  request->restart = true;
+  const auto code = CarryRollout(session, "restart", units, *request, limits);
+  return code.ok() ? *code : session.Fail(code.status());
+}
+
 // What the command does to one unit; its exit code.
 int RestartOne(Session& session, const client::Unit& unit, const WaitLimits& limits) {
-  if (IsTemplate(unit.name) || session.flags().On("rolling")) {
-    client::RolloutRequest request = RolloutRequestFrom(session.flags());
-    request.restart = true;
-    const auto code = CarryRollout(session, "restart", unit.name, request, limits);
-    return code.ok() ? *code : session.Fail(code.status());
-  }
+  if (IsRolled(session, unit)) return Roll(session, {{.name = unit.name}}, limits);
   Action action{.verb = "restart", .goal = Goal::kLaunched, .limits = limits};
   client::UnitChange change{.name = unit.name};
   // As systemctl restart: what is stopped is started.
@@ -37,18 +47,34 @@ int RunRestart(Session& session) {
   if (!selection.ok()) return session.Fail(selection.status());
   Verdict verdict(OrderOf(session.arguments(), *selection));
   ReportMissing(session, *selection, verdict);
+  std::vector<client::Unit> units;
   for (const client::Unit& unit : selection->units) {
     if (unit.desired_state == "inactive" && !IsTemplate(unit.name)) {
       session.err() << "Error: cannot restart unit " << unit.name
                     << ": it is inactive, neither loaded nor started\n";
       verdict.Fail(unit.name, kFailed);
-      continue;
+    } else {
+      units.push_back(unit);
     }
+  }
+  const bool all_are_rolled =
+      units.size() > 1 && std::all_of(units.begin(), units.end(), [&](const client::Unit& unit) {
+        return IsRolled(session, unit);
+      });
+  if (all_are_rolled) {
+    std::vector<client::RolledUnit> together;
+    together.reserve(units.size());
+    for (const client::Unit& unit : units) together.push_back({.name = unit.name});
+    const int code = Roll(session, together, *limits);
+    if (code != kDone) verdict.Fail(units.front().name, code);
+    return verdict.code();
+  }
+  for (const client::Unit& unit : units) {
     const int code = RestartOne(session, unit, *limits);
     if (code == kDone) continue;
     verdict.Fail(unit.name, code);
     // The next one is touched only when this one runs again.
-    if (&unit != &selection->units.back())
+    if (&unit != &units.back())
       session.err() << "The units after " << unit.name << " were not restarted.\n";
     break;
   }
@@ -72,7 +98,8 @@ Command RestartCommand() {
               "Each is restarted on its machine once the one before has started again. "
               "Ends at the first that fails.\nThe instances of a template are restarted by the "
               "cluster, as many at once as --max-unavailable\nor MaxUnavailable= says, each active "
-              "for HealthyAfter= before the next.",
+              "for HealthyAfter= before the next; several\ntemplates, or units with --rolling, "
+              "together.",
           .example =
               "  fleetctl restart 'web@*.service'\n"
               "  fleetctl restart web@.service --max-unavailable=2",

@@ -49,6 +49,8 @@ class Restore {
     PrintWhatStays();
     RETURN_IF_ERROR(RestoreMachines());
     RETURN_IF_ERROR(RestoreUnits());
+    RETURN_IF_ERROR(RestoreReplicas());
+    RETURN_IF_ERROR(RestoreHistories());
     if (limits.block && !dry_run_) RETURN_IF_ERROR(WaitForUnits(limits.timeout));
     PrintSummary();
     return verdict_.code();
@@ -101,11 +103,105 @@ class Restore {
         ++machines_restored_;
         session_.out() << "Metadata of machine " << step.id << Done() << " ("
                        << Changes(step.changes) << ")\n";
-      } else if (step.kept.empty()) {
+      } else if (step.kept.empty() && !step.cordons && !step.drains) {
         session_.out() << "Metadata of machine " << step.id << " is there already, nothing to do\n";
       }
     }
+    for (const MachineStep& step : plan_.machines) {
+      if (step.cordons) RETURN_IF_ERROR(Close(step.id, "cordoned"));
+      if (step.drains) RETURN_IF_ERROR(Close(step.id, "drained"));
+    }
     session_.out().flush();
+    return absl::OkStatus();
+  }
+
+  // A machine that this cluster does not have cannot be closed.
+  absl::Status Close(const std::string& id, std::string_view how) {
+    if (dry_run_) {
+      session_.out() << "Machine " << id << " would be " << how << "\n";
+      return absl::OkStatus();
+    }
+    const absl::Status closed =
+        how == "cordoned" ? session_.api().CordonMachine(id) : session_.api().DrainMachine(id, {});
+    if (absl::IsNotFound(closed)) {
+      session_.err() << "WARNING: Machine " << id << " is not known here, and not " << how << "\n";
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(closed);
+    session_.out() << "Machine " << id << " is " << how << "\n";
+    return absl::OkStatus();
+  }
+
+  // Once all instances are there: those that are missing are made, and those above go.
+  absl::Status RestoreReplicas() {
+    std::vector<client::UnitChange> changes;
+    for (const ReplicasStep& step : plan_.replicas) {
+      if (step.registered) {
+        session_.err() << "WARNING: Template " << step.name << " in registry has "
+                       << *step.registered << " replicas, in " << origin_ << " "
+                       << (step.wanted ? std::to_string(*step.wanted) : "no number of them")
+                       << ". Add --replace to override.\n";
+      } else if (!step.wanted) {
+        RETURN_IF_ERROR(ResetScale(step.name));
+      } else {
+        changes.push_back({.name = step.name, .replicas = step.wanted});
+        if (dry_run_) PrintScaled(step.name, step.wanted);
+      }
+    }
+    if (dry_run_ || changes.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const client::BatchAnswer answer, session_.api().Batch(changes));
+    for (size_t i = 0; i < changes.size(); ++i) {
+      const client::UnitResult& result = answer.results[i];
+      if (result.code < 300) {
+        PrintScaled(changes[i].name, changes[i].replicas);
+      } else {
+        FailToScale(changes[i].name, result.message);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ResetScale(const std::string& name) {
+    const absl::Status reset =
+        dry_run_ ? absl::OkStatus() : session_.api().ResetScale(name).status();
+    if (absl::IsNotFound(reset)) {
+      FailToScale(name, MessageOf(reset));  // destroyed meanwhile
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(reset);
+    PrintScaled(name, std::nullopt);
+    return absl::OkStatus();
+  }
+
+  void FailToScale(const std::string& name, std::string_view why) {
+    session_.err() << "Error: cannot scale " << name << ": " << why << "\n";
+    verdict_.Fail(name, kFailed);
+  }
+
+  void PrintScaled(const std::string& name, std::optional<int64_t> replicas) {
+    session_.out() << "Template " << name << (dry_run_ ? " would be scaled" : " scaled") << " to "
+                   << (replicas ? std::to_string(*replicas) : "what its text says") << "\n";
+  }
+
+  absl::Status RestoreHistories() {
+    for (const BackupHistory& history : plan_.rollouts) {
+      if (!dry_run_) {
+        const absl::Status stored = session_.api().SetHistory(history.name, FormatHistory(history));
+        if (absl::IsNotFound(stored) || absl::IsFailedPrecondition(stored)) {
+          session_.err() << "WARNING: the history of " << history.name
+                         << " was not restored: " << MessageOf(stored) << "\n";
+          continue;
+        }
+        if (!stored.ok()) {
+          session_.err() << "Error: cannot restore the history of " << history.name << ": "
+                         << MessageOf(stored) << "\n";
+          verdict_.Fail(history.name, kFailed);
+          continue;
+        }
+      }
+      session_.out() << "History of " << history.name << Done() << " (" << history.texts.size()
+                     << " texts)\n";
+    }
     return absl::OkStatus();
   }
 
@@ -239,7 +335,7 @@ std::vector<FlagSpec> RestoreFlags() {
 
 Command RestoreCommand() {
   return {.name = "restore",
-          .summary = "Bring units, desired states and machines' metadata back from a backup",
+          .summary = "Bring units, desired states and what was set of machines back from a backup",
           .arguments = "FILE",
           .description =
               "FILE was made by \"fleetctl backup\", of this cluster or another; \"-\" is stdin. "

@@ -34,17 +34,41 @@ absl::StatusOr<std::string> FindTemplate(Session& session, const std::string& na
   return source.name;
 }
 
+absl::StatusOr<client::ScaleAnswer> SendScale(Session& session, const std::string& name,
+                                              const std::string& number, const std::string& file,
+                                              Verdict& verdict) {
+  int64_t replicas = 0;
+  if (!ReadNumber(number, replicas) || replicas < 0) {
+    return UsageError(Cat("N is how many instances: a number from 0 up, not ", number));
+  }
+  ASSIGN_OR_RETURN(const std::string found, FindTemplate(session, name, file, verdict));
+  if (verdict.code() != kDone) return client::ScaleAnswer{};
+  return session.api().Scale(found, replicas);
+}
+
+absl::StatusOr<client::ScaleAnswer> SendReset(Session& session, const std::string& name) {
+  if (!IsTemplate(name)) return UsageError(Cat("scale needs one template, not ", name));
+  ASSIGN_OR_RETURN(client::ScaleAnswer answer, session.api().ResetScale(name));
+  if (!answer.replicas) {
+    session.out() << "Unit " << name
+                  << " has no Replicas=: no number is kept, and its instances stay as they are\n";
+  }
+  return answer;
+}
+
 absl::StatusOr<int> Scale(Session& session) {
   ASSIGN_OR_RETURN(const WaitLimits limits, WaitLimitsFrom(session.flags()));
   const std::vector<std::string>& words = session.arguments();
-  int64_t replicas = 0;
-  if (!ReadNumber(words[1], replicas) || replicas < 0)
-    return UsageError(Cat("scale needs a number of instances, not ", words[1]));
+  const bool resets = session.flags().On("reset");
+  if (resets ? words.size() != 1 : words.size() < 2) {
+    return UsageError("scale needs a template and a number, or --reset and a template");
+  }
   Verdict submitted({});
-  ASSIGN_OR_RETURN(const std::string name,
-                   FindTemplate(session, words[0], words.size() > 2 ? words[2] : "", submitted));
+  ASSIGN_OR_RETURN(
+      const client::ScaleAnswer answer,
+      resets ? SendReset(session, NameFrom(words[0]))
+             : SendScale(session, words[0], words[1], words.size() > 2 ? words[2] : "", submitted));
   if (submitted.code() != kDone) return submitted.code();
-  ASSIGN_OR_RETURN(const client::ScaleAnswer answer, session.api().Scale(name, replicas));
   const Action start{
       .verb = "start", .goal = Goal::kLaunched, .makes_units = true, .limits = limits};
   const Action destroy{.verb = "destroy", .goal = Goal::kDestroyed, .limits = limits};
@@ -63,6 +87,14 @@ absl::StatusOr<int> Scale(Session& session) {
   return verdict.code();
 }
 
+std::vector<FlagSpec> ScaleFlags() {
+  std::vector<FlagSpec> flags = DeployFlags();
+  flags.push_back({.name = "reset",
+                   .help = "keep what the template's Replicas= says",
+                   .from_environment = false});
+  return flags;
+}
+
 int RunScale(Session& session) {
   const auto code = Scale(session);
   return code.ok() ? *code : session.Fail(code.status());
@@ -74,18 +106,19 @@ Command ScaleCommand() {
   return {
       .name = "scale",
       .summary = "Run instances 1 to N of a template",
-      .arguments = "TEMPLATE N [FILE]",
+      .arguments = "TEMPLATE N [FILE]|--reset TEMPLATE",
       .description =
           "Those that are missing are made, those above N that were made so are destroyed, the "
           "highest\nfirst. An instance from 1 to N that exists keeps its text; one that was made "
           "by hand above N\nis left alone. The cluster keeps the number from then on, whatever "
-          "the template's Replicas= says.",
+          "the template's Replicas= says, until\n--reset: then that counts again.",
       .example =
           "  fleetctl scale web@.service 5\n"
-          "  fleetctl scale web@.service 3 ./web@.service",
-      .flags = DeployFlags(),
+          "  fleetctl scale web@.service 3 ./web@.service\n"
+          "  fleetctl scale --reset web@.service",
+      .flags = ScaleFlags(),
       .run = RunScale,
-      .min_arguments = 2,
+      .min_arguments = 1,
       .max_arguments = 3};
 }
 

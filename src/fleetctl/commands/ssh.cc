@@ -65,7 +65,8 @@ Command SshCommand() {
           .example =
               "  fleetctl ssh hello.service journalctl -b\n"
               "  fleetctl ssh --machine=8be9 uptime",
-          .flags = {{"machine", 0, "ID", "", "the machine whose id begins so"},
+          .flags = {{"machine", 0, "MACHINE", "",
+                     "the machine of this id, beginning of one, or host name"},
                     {"unit", 0, "NAME", "", "the machine where that unit runs"},
                     {"forward-agent", 'A', "", "", "forward the ssh agent"},
                     SshPortFlag()},

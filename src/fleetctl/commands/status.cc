@@ -5,6 +5,7 @@
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/explanation_text.h"
 #include "fleetctl/manager.h"
 #include "fleetctl/output.h"
 #include "fleetctl/remote.h"
@@ -31,8 +32,26 @@ int StatusOfGlobal(Session& session, const client::Unit& unit) {
   return code;
 }
 
+// What systemctl does not know: that it should be otherwise, and why it is not.
+void WarnIfNotAsWanted(Session& session, const client::Unit& unit) {
+  const auto warn = [&](const client::UnitOnMachine& there) {
+    const std::string& why = NotAsWanted(there);
+    if (why.empty()) return;
+    session.err() << "WARNING: Unit " << unit.name << " is not as fleet wants it on "
+                  << session.LabelOf(there.machine_id) << ": " << why << "\n";
+  };
+  warn(unit.status);
+  for (const client::UnitOnMachine& there : unit.machines) warn(there);
+}
+
 int StatusOf(Session& session, const client::Unit& unit) {
   if (unit.global) return StatusOfGlobal(session, unit);
+  if (IsTemplate(unit.name)) {
+    session.out() << "Unit " << unit.name << " is a template";
+    if (unit.replicas) session.out() << ", of which " << *unit.replicas << " instances are kept";
+    session.out() << "\n";
+    return kNotActive;
+  }
   const auto machine = MachineOfUnit(unit);
   if (!machine.ok()) {
     session.err() << "Error: " << MessageOf(machine.status()) << "\n";
@@ -60,13 +79,13 @@ int EntityOf(Session& session, const std::string& name, std::vector<std::string>
 
 int RunStatus(Session& session) {
   const std::string format = session.flags().Text("output");
-  const absl::Status known = CheckFormat(session.flags(), {"text", "json", "yaml"});
+  const absl::Status known = CheckFormat(session.flags());
   if (!known.ok()) return session.Fail(known);
   auto selection = SelectUnits(session.api(), session.arguments());
   if (!selection.ok()) return session.Fail(selection.status());
   Verdict verdict(OrderOf(session.arguments(), *selection));
   ReportMissing(session, *selection, verdict);
-  if (format != "text") {
+  if (HasEntities(format)) {
     std::vector<std::string> entities;
     for (const client::Unit& unit : selection->units) {
       if (const int code = EntityOf(session, unit.name, entities); code != kDone)
@@ -82,6 +101,7 @@ int RunStatus(Session& session) {
     if (unit.global && unit.machines.empty()) {
       if (auto whole = session.api().GetUnit(unit.name); whole.ok()) unit = *std::move(whole);
     }
+    WarnIfNotAsWanted(session, unit);
     if (const int code = StatusOf(session, unit); code != kDone) verdict.Fail(unit.name, code);
   }
   return verdict.code();
@@ -99,7 +119,7 @@ Command StatusCommand() {
           .example =
               "  fleetctl status hello.service\n"
               "  fleetctl status -o json 'web@*'",
-          .flags = {{"output", 'o', "FORMAT", "text", "text, json or yaml"},
+          .flags = {OutputFlag("text or table, wide, json or yaml"),
                     SshPortFlag(),
                     {.name = "no-block"}},
           .run = RunStatus,

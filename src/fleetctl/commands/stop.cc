@@ -1,6 +1,12 @@
+#include <algorithm>
+#include <set>
+
+#include "base/status.h"
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "model/unit_name.h"
+#include "nlohmann/json.hpp"
 
 namespace fleet::fleetctl {
 namespace {
@@ -9,6 +15,65 @@ struct Verb {
   std::string name;
   Goal goal;
 };
+
+// The instances that are there because of a template's number, and so go with it.
+absl::StatusOr<std::vector<std::string>> KeptInstances(Session& session,
+                                                       const std::vector<client::UnitChange>& of) {
+  std::set<std::string> names;
+  bool has_templates = false;
+  for (const client::UnitChange& change : of) {
+    names.insert(change.name);
+    has_templates = has_templates || IsTemplate(change.name);
+  }
+  std::vector<std::string> kept;
+  if (!has_templates) return kept;
+  ASSIGN_OR_RETURN(const auto units,
+                   session.api().ListUnits(client::ApiClient::View::kSummary, /*keep_json=*/true));
+  for (const client::Unit& unit : units) {
+    const auto name = UnitName::Parse(unit.name);
+    if (!name.ok() || !name->is_instance() || names.contains(unit.name)) continue;
+    const auto entity = nlohmann::json::parse(unit.json, nullptr, false);
+    const bool is_kept = entity.is_object() && client::FlagAt(entity, "madeByReplicas");
+    if (is_kept && names.contains(name->TemplateName())) kept.push_back(unit.name);
+  }
+  return kept;
+}
+
+// The cluster destroys the instances that a template keeps once that is gone: they are named, and
+// waited for, as the units that were named by the user.
+int Destroy(Session& session, const Action& action, Verdict& verdict) {
+  const auto kept = KeptInstances(session, action.changes);
+  if (!kept.ok()) return session.Fail(kept.status());
+  auto sent = Send(session, action, verdict);
+  if (!sent.ok()) return session.Fail(sent.status());
+  const std::set<std::string> destroyed(sent->made.begin(), sent->made.end());
+  std::vector<client::UnitChange> changes;
+  for (const std::string& name : *kept) {
+    // What an older fleetd leaves, or the engine has not come to yet.
+    if (destroyed.contains(UnitName::Parse(name)->TemplateName()))
+      changes.push_back({.name = name, .destroy = true});
+  }
+  if (!changes.empty()) {
+    const auto answer = session.api().Batch(changes);
+    if (!answer.ok()) return session.Fail(answer.status());
+    sent->revision = std::max(sent->revision, answer->revision);
+    for (const client::UnitResult& result : answer->results) {
+      if (result.code < 300 || result.code == 404) {
+        sent->made.push_back(result.name);
+      } else {
+        session.err() << "Error: cannot destroy unit " << result.name << ": " << result.message
+                      << "\n";
+        verdict.Fail(result.name, kFailed);
+      }
+    }
+  }
+  if (!action.limits.block) {
+    PrintTriggered(session, action, sent->made);
+    return verdict.code();
+  }
+  const absl::Status status = Await(session, action, *sent, verdict);
+  return status.ok() ? verdict.code() : session.Fail(status);
+}
 
 // stop, unload and destroy: on registered units only.
 int RunVerb(Session& session, const Verb& verb) {
@@ -37,7 +102,8 @@ int RunVerb(Session& session, const Verb& verb) {
     if (unit.global) action.globals.insert(unit.name);
     action.changes.push_back(std::move(change));
   }
-  return Carry(session, action, verdict);
+  return verb.goal == Goal::kDestroyed ? Destroy(session, action, verdict)
+                                       : Carry(session, action, verdict);
 }
 
 }  // namespace
@@ -80,7 +146,8 @@ Command DestroyCommand() {
           .arguments = "NAME…",
           .description =
               "Names may be quoted globs over registered units. Waits until each has "
-              "stopped.",
+              "stopped.\nThe instances that a template keeps (Replicas=, scale) are destroyed with "
+              "it.",
           .example = "  fleetctl destroy hello.service 'web@*.service'",
           .flags = WaitFlags(),
           .run =

@@ -12,19 +12,16 @@
 namespace fleet::fleetctl {
 namespace {
 
-struct NewText {
-  std::string unit;
-  std::string content;
-};
+using client::RolledUnit;
 
 bool IsPath(const std::string& word) { return word.find('/') != std::string::npos; }
 
 // Either each word is a file, of the unit that it is named after; or the last one has the text of
 // the units that the others name.
-absl::StatusOr<std::vector<NewText>> FindTexts(Session& session) {
+absl::StatusOr<std::vector<RolledUnit>> FindTexts(Session& session) {
   const std::vector<std::string>& words = session.arguments();
   const bool force = session.flags().On("force");
-  std::vector<NewText> texts;
+  std::vector<RolledUnit> texts;
   if (words.size() > 1 && IsPath(words.back()) &&
       std::none_of(words.begin(), words.end() - 1, IsPath)) {
     ASSIGN_OR_RETURN(const std::string content, ReadUnitFile(words.back()));
@@ -53,19 +50,11 @@ absl::StatusOr<int> Update(Session& session) {
   ASSIGN_OR_RETURN(const WaitLimits limits, WaitLimitsFrom(flags));
   if (flags.On("pause-on-failure") && flags.On("rollback-on-failure"))
     return UsageError("--pause-on-failure and --rollback-on-failure exclude each other");
-  ASSIGN_OR_RETURN(const std::vector<NewText> texts, FindTexts(session));
-  client::RolloutRequest request = RolloutRequestFrom(flags);
+  ASSIGN_OR_RETURN(client::RolloutRequest request, RolloutRequestFrom(flags));
+  ASSIGN_OR_RETURN(const std::vector<RolledUnit> texts, FindTexts(session));
   request.rolls_back = flags.On("rollback-on-failure");
   request.force = flags.On("force");
-  for (const NewText& text : texts) {
-    request.content = text.content;
-    ASSIGN_OR_RETURN(const int code, CarryRollout(session, "update", text.unit, request, limits));
-    if (code == kDone) continue;
-    if (&text != &texts.back())
-      session.err() << "The units after " << text.unit << " were not updated.\n";
-    return code;
-  }
-  return kDone;
+  return CarryRollout(session, "update", texts, request, limits);
 }
 
 int RunUpdate(Session& session) {
@@ -91,10 +80,12 @@ Command UpdateCommand() {
           "Each instance runs with the new text for HealthyAfter= before it counts, and no more "
           "than\n--max-unavailable, or MaxUnavailable= of the text, are down at once. The "
           "cluster carries it out,\nalso when this command ends early; \"fleetctl rollout\" shows "
-          "and controls it. Instances whose\ntext is not their template's are left alone. Of "
-          "several units one follows the other.",
+          "and controls it. Instances whose\ntext is not their template's are left alone. "
+          "Several are one rollout: --max-unavailable\nis of all of them together; without it the "
+          "least MaxUnavailable= counts.",
       .example =
           "  fleetctl update ./web@.service --max-unavailable=2\n"
+          "  fleetctl update ./api@.service ./web@.service --max-unavailable=10%\n"
           "  fleetctl update db.service ./db-2.service --rollback-on-failure",
       .flags = UpdateFlags(),
       .run = RunUpdate,

@@ -79,6 +79,7 @@ class Machine {
   bool start_takes_forever = false;
   bool stop_takes_forever = false;
   absl::Status install_status;
+  bool notes_are_written = true;
   bool needs_reload = false;
   std::string refuses_to_enable;
   std::string diagnosis = "exit-code";
@@ -95,12 +96,21 @@ class Machine {
       agent.OnContent(a.hash, it->second);
     }
   }
+  void Do(const CheckInstall& a) {
+    agent.OnInstallChecked(a.unit.name, a.unit.note.content_hash, install_status);
+  }
   void Do(const InstallUnit& a) {
     log.push_back("install " + a.unit.name);
     if (install_status.ok()) installed[a.unit.name] = a.unit;
     agent.OnInstalled(a.unit.name, install_status);
   }
-  void Do(const WriteNote& a) { installed[a.unit].note = a.note; }
+  void Do(const WriteNote& a) {
+    if (notes_are_written) {
+      installed[a.unit].note = a.note;
+    } else {
+      agent.OnNoteNotWritten(a.unit);
+    }
+  }
   void Do(const RemoveUnit& a) {
     log.push_back("remove " + a.unit);
     installed.erase(a.unit);

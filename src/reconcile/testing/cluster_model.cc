@@ -3,11 +3,32 @@
 #include <cstdlib>
 #include <utility>
 
+#include "model/features.h"
+
 namespace fleet::reconcile::testing {
 
 std::string Text(const std::string& fleet_options) {
   const std::string text = "[Service]\nExecStart=/bin/sleep 1d\n";
   return fleet_options.empty() ? text : text + "[X-Fleet]\n" + fleet_options + "\n";
+}
+
+ClusterModel::ClusterModel() { EnableFeatures(KnownFeatures()); }
+
+void ClusterModel::EnableFeatures(const std::vector<std::string>& features) {
+  view_.features = Stored<FeaturesRecord>{
+      .value = {.enabled = features}, .create_revision = revision_, .mod_revision = revision_};
+  Note(Change::Record::kCluster, "features");
+}
+
+void ClusterModel::NameCluster(const std::string& id) {
+  view_.cluster_id = Stored<ClusterIdRecord>{
+      .value = {.id = id}, .create_revision = revision_, .mod_revision = revision_};
+  Note(Change::Record::kCluster, "id");
+}
+
+void ClusterModel::PutMachineOfVersion(const std::string& id,
+                                       const std::vector<std::string>& features) {
+  SimulatedRegistry::PutMachine(id, MachineRecord{.version = "other", .features = features});
 }
 
 void ClusterModel::PutUnit(const std::string& name, const std::string& text, DesiredState desired) {
@@ -46,16 +67,20 @@ void ClusterModel::PutUnreadableUnit(const std::string& name) {
 
 void ClusterModel::PutMachine(const std::string& id, std::map<std::string, std::string> metadata,
                               bool leaving) {
-  SimulatedRegistry::PutMachine(id,
-                                MachineRecord{.metadata = std::move(metadata), .leaving = leaving});
+  SimulatedRegistry::PutMachine(
+      id, MachineRecord{
+              .metadata = std::move(metadata), .leaving = leaving, .features = KnownFeatures()});
 }
 
 void ClusterModel::PutMachineOf(const std::string& id, int64_t cores, int64_t gib,
                                 std::map<std::string, std::string> metadata) {
   SimulatedRegistry::PutMachine(id, MachineRecord{.metadata = std::move(metadata),
                                                   .milli_cores = cores * 1000,
-                                                  .memory_bytes = gib << 30});
+                                                  .memory_bytes = gib << 30,
+                                                  .features = KnownFeatures()});
 }
+
+void ClusterModel::PutUnreadable(const std::string& key) { view_.unreadable.Set(key, ++revision_); }
 
 std::vector<std::string> ClusterModel::MachinesOf(const std::string& unit) const {
   std::vector<std::string> machines;

@@ -18,6 +18,9 @@ std::string Text(const std::string& fleet_options = "");
 
 class ClusterModel : public SimulatedRegistry {
  public:
+  // All features are enabled.
+  ClusterModel();
+
   // Changes by users and agents; each is one revision. PutUnit keeps the uid of a unit that exists.
   void PutUnit(const std::string& name, const std::string& text,
                DesiredState desired = DesiredState::kLaunched);
@@ -30,10 +33,17 @@ class ClusterModel : public SimulatedRegistry {
   // With a capacity, in cores and GiB.
   void PutMachineOf(const std::string& id, int64_t cores, int64_t gib,
                     std::map<std::string, std::string> metadata = {});
+  // With a version that knows these features.
+  void PutMachineOfVersion(const std::string& id, const std::vector<std::string>& features);
+  // These alone.
+  void EnableFeatures(const std::vector<std::string>& features);
+  // Without an id it is a new one.
+  void NameCluster(const std::string& id);
   void Report(const std::string& machine, const std::string& unit, StateReport report) {
     PutState(machine, unit, std::move(report));
   }
   void PutUnreadableUnit(const std::string& name);
+  void PutUnreadable(const std::string& key);  // "machines/m1"; it had no record
 
   // Where the unit is assigned and not a tombstone.
   std::vector<std::string> MachinesOf(const std::string& unit) const;

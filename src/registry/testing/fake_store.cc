@@ -93,6 +93,7 @@ void FakeStore::Range(store::RangeRequest request, store::Callback<store::RangeR
 
 absl::StatusOr<store::TxnResult> FakeStore::Execute(const store::Txn& txn) {
   largest_txn_ = std::max({largest_txn_, txn.compares.size(), txn.ops.size()});
+  last_txn_ = txn;
   if (txn.compares.size() > store::kMaxTxnSize || txn.ops.size() > store::kMaxTxnSize) {
     return absl::InvalidArgumentError("too many operations in one transaction");
   }

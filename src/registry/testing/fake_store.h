@@ -49,9 +49,12 @@ class FakeStore final : public store::Store {
 
   const std::map<std::string, store::KeyValue>& contents() const { return kvs_; }
   int64_t revision() const { return revision_; }
+  size_t watches() const { return watchers_.size(); }
   int ranges() const { return ranges_; }
   int commits() const { return commits_; }
   size_t largest_txn() const { return largest_txn_; }
+  // The last transaction asked for: it may come a second time.
+  const store::Txn& last_txn() const { return last_txn_; }
 
  private:
   struct Failure {
@@ -83,6 +86,7 @@ class FakeStore final : public store::Store {
   int ranges_ = 0;
   int commits_ = 0;
   size_t largest_txn_ = 0;
+  store::Txn last_txn_;
   std::deque<absl::AnyInvocable<void()>> hooks_;
   std::deque<Failure> failures_;
 };

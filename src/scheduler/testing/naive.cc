@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/glob.h"
+#include "model/features.h"
 #include "model/unit_name.h"
 
 namespace fleet::scheduler {
@@ -314,6 +315,7 @@ std::vector<Naive::Broken> Naive::Violations(const Query& query, MachineNumber n
     for (const auto& [key, values] : units_[member].requirements->metadata) {
       const Domain domain = DomainOf(state, key);
       if (domain.first && values.contains(domain.second)) continue;
+      if (IsFeature(key) && query.as == As::kResident) continue;
       add_of(member,
              {.kind = Kind::kMetadata, .text = MetadataText(key, values), .units = {}, .key = key});
     }

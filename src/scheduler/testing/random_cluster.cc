@@ -7,6 +7,7 @@
 #include <set>
 
 #include "fmt/format.h"
+#include "model/features.h"
 #include "model/requirements.h"
 
 namespace fleet::scheduler {
@@ -203,6 +204,7 @@ Machine AnyMachine(Tape& tape, const World& world, std::string id) {
     machine.metadata["rack"] = fmt::format("{}", rack);
   }
   if (tape.OneIn(3)) machine.metadata["disk"] = "ssd";
+  if (!tape.OneIn(6)) machine.metadata = WithFeatures(std::move(machine.metadata), {"isolation"});
   machine.schedulable = !tape.OneIn(7);
   // Small numbers, so that units often fit exactly, or not by one.
   machine.capacity = {static_cast<int64_t>(world.capacity - tape.Below(world.capacity + 1)),
@@ -223,6 +225,8 @@ RequirementsPtr AnyRequirements(Tape& tape, const World& world) {
     if (tape.OneIn(2)) r.metadata["zone"].insert(tape.Of(world.zones));
     if (tape.OneIn(4)) r.metadata["disk"].insert("ssd");
   }
+  r.stops_on_isolation = tape.OneIn(12);
+  RequireFeatures(r);
   if (tape.OneIn(16)) r.machine_id = tape.Of(world.machines);
   if (tape.OneIn(10)) r.machine_of = {tape.Of(world.units)};
   if (tape.OneIn(6)) {

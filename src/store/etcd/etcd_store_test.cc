@@ -7,7 +7,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "store/testing/authority.h"
 #include "store/testing/etcd_process.h"
 #include "store/testing/sync_store.h"
 
@@ -318,29 +318,6 @@ TEST_F(EtcdCluster, DoesNotWaitForAMemberThatHasNoLeader) {
 }
 
 // --- Certificates ---
-
-// A certificate authority in a directory; files NAME.pem and NAME.key.
-class Authority {
- public:
-  Authority() {
-    RunProgram({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                "-nodes", "-days", "2", "-subj", "/CN=test authority", "-keyout", File("ca.key"),
-                "-out", File("ca.pem")});
-  }
-  void Issue(const std::string& name, const std::string& extensions) const {
-    std::ofstream(File(name + ".ext")) << extensions;
-    RunProgram({"openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-subj", "/CN=" + name, "-keyout", File(name + ".key"), "-out",
-                File(name + ".csr")});
-    RunProgram({"openssl", "x509", "-req", "-days", "2", "-in", File(name + ".csr"), "-CA",
-                File("ca.pem"), "-CAkey", File("ca.key"), "-CAcreateserial", "-extfile",
-                File(name + ".ext"), "-out", File(name + ".pem")});
-  }
-  std::string File(const std::string& name) const { return absl::StrCat(dir_.path(), "/", name); }
-
- private:
-  TempDir dir_;
-};
 
 class EtcdTls : public testing::Test {
  protected:
