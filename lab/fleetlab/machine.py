@@ -126,7 +126,7 @@ def _read(path):
 
 def wipe(layout, state, machine):
     """An emptied disk, as after an exchange of the hardware; the identity stays."""
-    run(["umount", machine.root])
+    run(["umount", "--lazy", machine.root])  # somebody may be looking around in there
     shutil.rmtree(machine.upper)
     shutil.rmtree(machine.work)
     shutil.rmtree(machine.storage, ignore_errors=True)

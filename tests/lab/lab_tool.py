@@ -39,9 +39,11 @@ def remains(name):
     found += [link for link in os.listdir("/sys/class/net") if lab.tag in link]
     found += sorted(process.of_lab(lab))
     for top in (layouts.RUN_BASE, layouts.DATA_BASE, "/run/systemd/nspawn", "/sys/fs/cgroup"):
-        found += [str(Path(directory) / entry)
-                  for directory, folders, files in os.walk(top) for entry in folders + files
-                  if entry == name or lab.tag in entry]
+        for directory, folders, files in os.walk(top):
+            found += [str(Path(directory) / entry) for entry in folders + files
+                      if entry == name or lab.tag in entry]
+            if top == layouts.RUN_BASE:
+                folders.clear()  # other labs
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
     found += [line for line in tables.splitlines() if lab.tag in line]
     return found

@@ -223,7 +223,11 @@ def test_boot_can_empty_the_disk(lab):
     before = lab.machine("m2")["id"]
     lab.inside("m2", "touch", "/var/lib/old")
     lab("crash", "m2")
-    lab("boot", "m2", "--wipe")
+    looking = os.open(layouts.Layout(lab.name).machine(2).root, os.O_RDONLY)
+    try:
+        lab("boot", "m2", "--wipe")
+    finally:
+        os.close(looking)
     assert lab.inside("m2", "ls", "/var/lib/old", check=False).returncode == 2
     assert lab.machine("m2")["id"] == before
     assert lab("ssh", "m2", "hostname").stdout == "m2\n"
