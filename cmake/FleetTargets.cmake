@@ -13,13 +13,21 @@ function(fleet_library name)
   endif()
 endfunction()
 
+# What compiling a test takes goes into optimizing it, and what it tests is optimized all the same;
+# and into GoogleTest's headers, which are precompiled once for all of them.
+add_library(fleet_test_headers INTERFACE)
+target_compile_options(fleet_test_headers INTERFACE -O0 $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+target_link_libraries(fleet_test_headers INTERFACE fleet_warnings GTest::gtest GTest::gmock)
+add_library(fleet_test_precompiled OBJECT EXCLUDE_FROM_ALL
+  ${CMAKE_CURRENT_LIST_DIR}/precompiled.cc)
+target_link_libraries(fleet_test_precompiled PRIVATE fleet_test_headers)
+target_precompile_headers(fleet_test_precompiled PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+
 function(fleet_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
-  # Half of what compiling a test takes is optimizing it, and what it tests is optimized all the same.
-  target_compile_options(${name}_test PRIVATE -O0)
-  target_link_libraries(${name}_test PRIVATE ${arg_DEPS} fleet_warnings GTest::gtest GTest::gmock
-    GTest::gtest_main)
+  target_precompile_headers(${name}_test REUSE_FROM fleet_test_precompiled)
+  target_link_libraries(${name}_test PRIVATE ${arg_DEPS} fleet_test_headers GTest::gtest_main)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300
     LABELS "${arg_LABELS}")
   set_property(GLOBAL APPEND PROPERTY FLEET_TESTS ${name}_test)

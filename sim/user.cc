@@ -226,18 +226,18 @@ void User::SetDrain() {
       break;
     }
     case 3:
-      if (settings.lock_group.empty()) settings.lock_group = random.Chance(0.5) ? "a" : "b";
+      if (settings.lock_group.empty()) {
+        settings.lock_group = random.Chance(0.5) ? "a" : "b";
+        settings.lock_since = process_.WallNow();
+      }
+      settings.lock_repeated = process_.WallNow();
       break;
     case 4:
-      settings.lock_group.clear();
-      settings.lock_granted = false;
+      settings.GiveBackSlot();
       break;
     default: {
-      const std::string group = settings.lock_group;
-      const bool granted = settings.lock_granted;
-      settings.Open();
-      settings.lock_group = group;
-      settings.lock_granted = granted;
+      settings.cordoned = settings.drained = settings.drain_forces = settings.drain_expired = false;
+      settings.drain_deadline = absl::InfiniteFuture();
       break;
     }
   }

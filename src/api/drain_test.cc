@@ -293,6 +293,28 @@ TEST_F(DrainApi, FleetLockKnowsAMachineByTheIdThatItsUpdaterDerives) {
   EXPECT_EQ(KindOf(Lock("pre-reboot", "beef")), "unknown_machine");
 }
 
+TEST_F(DrainApi, AMachineThatHasRebootedGivesItsSlotBackBeforeItHasJoined) {
+  Lock("pre-reboot", "c0-ff-ee");
+  Grant("aa1");
+  store_.Erase(keys_.Machine("aa1"));
+  ShowView();
+  EXPECT_EQ(Lock("steady-state", "c0-ff-ee").code, 200);
+  EXPECT_EQ(SettingsOf("aa1"), std::nullopt);
+}
+
+TEST_F(DrainApi, FleetLockNotesWhenAMachineHasAskedFirstAndLast) {
+  Lock("pre-reboot", "aa1");
+  const absl::Time first = SettingsOf("aa1")->lock_since;
+  EXPECT_EQ(SettingsOf("aa1")->lock_repeated, first);
+  executor_.Advance(absl::Seconds(50));
+  Lock("pre-reboot", "aa1");
+  EXPECT_EQ(SettingsOf("aa1")->lock_repeated, first);  // not a write for each question
+  executor_.Advance(absl::Seconds(50));
+  EXPECT_EQ(KindOf(Lock("pre-reboot", "aa1")), "no_slot");
+  EXPECT_EQ(SettingsOf("aa1")->lock_since, first);
+  EXPECT_EQ(SettingsOf("aa1")->lock_repeated, first + absl::Seconds(100));
+}
+
 TEST_F(DrainApi, ASlotThatTheViewShowsAndTheRegistryDoesNotIsNone) {
   Lock("pre-reboot", "aa1");
   Grant("aa1");

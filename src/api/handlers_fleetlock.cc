@@ -63,11 +63,18 @@ absl::StatusOr<LockRequest> ReadLockRequest(const Request& request) {
   return read;
 }
 
+// A request is noted as repeated when the last one is so old.
+constexpr absl::Duration kRepeatedEvery = absl::Minutes(1);
+
 // The machine that has the id, or publishes it as the one that its updater derives from its own.
+// One that has just booted may ask before it has joined; then its settings tell who it is.
 std::string FindAsker(const ClusterView& view, const std::string& id) {
   if (view.machines.Find(id) != nullptr || view.settings.Find(id) != nullptr) return id;
   for (const auto& [machine, record] : view.machines) {
     if (record.value.lock_id == id) return machine;
+  }
+  for (const auto& [machine, settings] : view.settings) {
+    if (settings.value.lock_id == id) return machine;
   }
   return "";
 }
@@ -125,10 +132,22 @@ Responder InWordsOfTheProtocol(Responder respond) {
 
 using Handler = void (*)(ApiState&, const std::string& machine, const LockRequest&, Responder);
 
+// Settings that note a request at its time.
+void NoteRequest(MachineSettings& settings, const std::string& machine, const LockRequest& request,
+                 absl::Time now) {
+  if (settings.lock_granted) return;
+  if (settings.lock_group != request.group) settings.lock_since = now;
+  settings.lock_group = request.group;
+  settings.lock_repeated = now;
+  settings.lock_id = request.id == machine ? "" : request.id;
+}
+
 void PreReboot(ApiState& state, const std::string& machine, const LockRequest& request,
                Responder respond) {
+  const absl::Time now = state.context.executor->WallNow();
   const auto* stored = state.view->settings.Find(machine);
-  if (stored != nullptr && stored->value.lock_group == request.group) {
+  if (stored != nullptr && stored->value.lock_group == request.group &&
+      (stored->value.lock_granted || now - stored->value.lock_repeated < kRepeatedEvery)) {
     AnswerPreReboot(state, machine, std::move(respond));
     return;
   }
@@ -140,8 +159,8 @@ void PreReboot(ApiState& state, const std::string& machine, const LockRequest& r
                               stored->value.lock_group)));
     return;
   }
-  const auto ask = [group = request.group](MachineSettings& settings) {
-    if (!settings.lock_granted) settings.lock_group = group;
+  const auto ask = [machine, request, now](MachineSettings& settings) {
+    NoteRequest(settings, machine, request, now);
   };
   auto responder = std::make_shared<Responder>(InWordsOfTheProtocol(std::move(respond)));
   ChangeSettings(
@@ -156,10 +175,7 @@ void PreReboot(ApiState& state, const std::string& machine, const LockRequest& r
 
 void SteadyState(ApiState& state, const std::string& machine, const LockRequest& /*request*/,
                  Responder respond) {
-  const auto give_back = [](MachineSettings& settings) {
-    settings.lock_group.clear();
-    settings.lock_granted = false;
-  };
+  const auto give_back = [](MachineSettings& settings) { settings.GiveBackSlot(); };
   ChangeSettings(state, {{machine, give_back}}, InWordsOfTheProtocol(std::move(respond)),
                  [] { return JsonResponse(200, "{}"); });
 }

@@ -68,8 +68,6 @@ std::vector<FlagSpec> PlanTableFlags() {
           OutputFlag("table or text, wide, json, yaml or name")};
 }
 
-absl::Status CheckPlanFormat(const Flags& flags) { return CheckFormat(flags); }
-
 int PrintPlan(Session& session, const client::Plan& plan) {
   const std::string format = session.flags().Text("output");
   if (HasEntities(format)) {

@@ -14,8 +14,6 @@ namespace fleet::fleetctl {
 
 // --full, --no-legend, --output.
 std::vector<FlagSpec> PlanTableFlags();
-// UsageError for an --output that there is not.
-absl::Status CheckPlanFormat(const Flags& flags);
 
 // Prints the changes on stdout, and how many there are of each kind on stderr. The exit code: 0
 // nothing would change, 1 something would.

@@ -77,6 +77,11 @@ struct MachineSettings {
   // FleetLock: the group in which it has asked for a slot, to reboot; empty if it has not.
   std::string lock_group;
   bool lock_granted = false;  // it has the slot, and is drained for it
+  // When it has asked first, and last (to the minute), by the clock of the API that was asked.
+  // InfinitePast: not said, by an older version.
+  absl::Time lock_since = absl::InfinitePast();
+  absl::Time lock_repeated = absl::InfinitePast();
+  std::string lock_id;  // under which it has asked, where that is not its own id
   std::string unknown;
 
   // Whether newcomers are kept away.
@@ -91,11 +96,18 @@ struct MachineSettings {
     drain_forces = forces;
     drain_expired = false;
   }
+  // The slot, or the request for one.
+  void GiveBackSlot() {
+    lock_group.clear();
+    lock_granted = false;
+    lock_since = lock_repeated = absl::InfinitePast();
+    lock_id.clear();
+  }
   // Uncordoned: it takes units again, whatever kept them away.
   void Open() {
-    cordoned = drained = drain_forces = drain_expired = lock_granted = false;
+    cordoned = drained = drain_forces = drain_expired = false;
     drain_deadline = absl::InfiniteFuture();
-    lock_group.clear();
+    GiveBackSlot();
   }
 
   bool operator==(const MachineSettings&) const = default;

@@ -145,7 +145,7 @@ bool EngineReconciler::ForgetAssignments(const std::string& unit,
 // The operator's word has been carried out, or the machine has come back nevertheless.
 void EngineReconciler::ClearForgotten(std::vector<Decision>& decisions) {
   for (const std::string& machine : forgotten_) {
-    const std::string key = "settings/" + machine;
+    const std::string key = SettingsKey(machine);
     if (in_flight_.contains(key)) continue;
     const bool is_there = view_->machines.Find(machine) != nullptr;
     const auto is_on_it = [&](const auto& entry) { return entry.first.machine == machine; };
@@ -165,8 +165,7 @@ void EngineReconciler::ClearForgotten(std::vector<Decision>& decisions) {
     if (is_there) {
       settings = view_->settings.Find(machine)->value;
       settings.forgotten = false;
-      settings.lock_group.clear();
-      settings.lock_granted = false;
+      settings.GiveBackSlot();
     }
     decision.writes.emplace_back(PutSettings{machine, std::move(settings)});
     Emit(std::move(decision), decisions);

@@ -68,7 +68,7 @@ std::vector<std::string> EngineReconciler::UnitsHeldOn(const std::string& machin
 void EngineReconciler::ExpireDrains(std::vector<Decision>& decisions) {
   size_t explained = 0;
   for (const std::string& machine : timed_drains_) {
-    const std::string key = "settings/" + machine;
+    const std::string key = SettingsKey(machine);
     if (in_flight_.contains(key)) continue;
     const Stored<MachineSettings>& stored = *view_->settings.Find(machine);
     if (!IsOverdue(machine)) {

@@ -25,8 +25,6 @@ void Count(std::map<std::string, size_t>& counts, const std::string& key, bool m
   }
 }
 
-std::string SettingsKey(const std::string& machine) { return "settings/" + machine; }
-
 // Launched, and its machine, which is there, has not said yet that it has done it.
 bool IsStarting(const ClusterView& view, const UnitOnMachine& place, const Assignment& assignment) {
   if (assignment.state != AssignmentState::kLaunched) return false;
@@ -302,63 +300,6 @@ std::vector<HeldUnit> EngineReconciler::FindHeld(const std::string& machine) {
     held.push_back(std::move(one));
   }
   return held;
-}
-
-void EngineReconciler::SyncAsker(const std::string& machine) {
-  const auto* settings = view_->settings.Find(machine);
-  if (settings == nullptr || settings->value.lock_group.empty()) {
-    askers_.erase(machine);
-  } else {
-    askers_.insert(machine);
-  }
-}
-
-// Slots to reboot, so many in each group: those who have asked first come first. A machine that is
-// away keeps its slot, for it is rebooting, and gets none.
-void EngineReconciler::GrantSlots(std::vector<Decision>& decisions) {
-  std::map<std::string, size_t> taken;  // by group
-  std::set<std::pair<int64_t, std::string>> asking;
-  for (const std::string& machine : askers_) {
-    const Stored<MachineSettings>& stored = *view_->settings.Find(machine);
-    if (stored.value.lock_granted || in_flight_.contains(SettingsKey(machine))) {
-      ++taken[stored.value.lock_group];
-    } else if (view_->machines.Find(machine) != nullptr) {
-      asking.emplace(stored.mod_revision, machine);
-    }
-  }
-  for (const auto& [revision, machine] : asking) {
-    MachineSettings settings = view_->settings.Find(machine)->value;
-    size_t& slots = taken[settings.lock_group];
-    if (slots >= settings_.reboot_slots) continue;
-    ++slots;
-    Decision decision = Begin();
-    AddUnit(decision, SettingsKey(machine));
-    GuardTarget(decision, machine);
-    decision.events.push_back(
-        {"granted", "", machine,
-         fmt::format("a slot to reboot, in the group {} (FleetLock)", settings.lock_group)});
-    settings.lock_granted = true;
-    decision.writes.emplace_back(PutSettings{machine, std::move(settings)});
-    Emit(std::move(decision), decisions);
-    Close(machine, true);
-  }
-}
-
-// The fate of a grant is known, and what the settings say now counts.
-void EngineReconciler::EndGrant(const std::string& settings_key) {
-  constexpr std::string_view kPrefix = "settings/";
-  if (!settings_key.starts_with(kPrefix)) return;
-  const std::string machine = settings_key.substr(kPrefix.size());
-  Close(machine, unsteady_.contains(machine));
-  MarkAllDirty(waiting_);
-}
-
-// Nothing comes to a machine that is closed for another reason than its settings; one whose slot is
-// being granted is, whatever is said of it otherwise.
-void EngineReconciler::Close(const std::string& machine, bool closed) {
-  const bool is_being_granted =
-      askers_.contains(machine) && in_flight_.contains(SettingsKey(machine));
-  occupancy_.SetClosed(*view_, machine, closed || is_being_granted);
 }
 
 }  // namespace fleet::reconcile

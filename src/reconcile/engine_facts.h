@@ -29,6 +29,12 @@ inline AssignmentState StateFor(DesiredState desired) {
 // The same of what is decided about cluster/features.
 inline constexpr std::string_view kFeaturesKey = "cluster/features";
 
+// And about the settings of a machine.
+inline constexpr std::string_view kSettingsPrefix = "settings/";
+inline std::string SettingsKey(const std::string& machine) {
+  return std::string(kSettingsPrefix) + machine;
+}
+
 // A record of this unit that cannot be read: nothing is decided about it.
 inline bool HasUnreadableRecord(const ClusterView& view, const std::string& unit) {
   if (view.unreadable.empty()) return false;
@@ -40,7 +46,7 @@ inline bool HasUnreadableRecord(const ClusterView& view, const std::string& unit
 // The machine's settings are there, and this version cannot read them: what its metadata are is not
 // known, so nothing comes there and nothing is driven away.
 inline bool HasUnreadableSettings(const ClusterView& view, const std::string& machine) {
-  return !view.unreadable.empty() && view.unreadable.Find("settings/" + machine) != nullptr;
+  return !view.unreadable.empty() && view.unreadable.Find(SettingsKey(machine)) != nullptr;
 }
 
 // What the engine has noted about a unit that is not placed.

@@ -1,10 +1,11 @@
 #pragma once
 
-// How much the engine decides at once: a transaction takes 128 compares and 128 operations, some of
-// which are the fence and the event (engine/transaction.h).
+// How much the engine decides at once, and how long it waits: a transaction takes 128 compares and
+// 128 operations, some of which are the fence and the event (engine/transaction.h).
 
 #include <cstddef>
 
+#include "absl/time/time.h"
 #include "reconcile/decision.h"
 
 namespace fleet::reconcile {
@@ -15,6 +16,9 @@ inline constexpr size_t kMaxTogether = 24;
 inline constexpr size_t kMaxVictims = 20;
 // Units that the drains which expire in one pass explain; others expire in the next one.
 inline constexpr size_t kMaxExplained = 12;
+// A request for a slot to reboot that is not repeated for so long counts no more; Zincati repeats
+// its every five minutes.
+inline constexpr absl::Duration kSlotRequestLife = absl::Minutes(20);
 inline constexpr size_t kMaxGuards = 120;
 inline constexpr size_t kMaxWrites = 120;
 

@@ -322,8 +322,17 @@ class EngineReconciler {
   std::vector<Member> NearThem(const Group& group);
   bool EndsOnDrain(const std::string& global, const std::string& machine);
   void ExplainDrained(const Member& member, const Placed& live, UnitExplanation& explained);
+
+  // engine_reboot_slots.cc: FleetLock
+  struct Asker {
+    int64_t revision = 0;  // of its settings, which each request changes
+    absl::Time seen = absl::InfinitePast();
+  };
   void SyncAsker(const std::string& machine);
   void GrantSlots(std::vector<Decision>& decisions);
+  bool HasStoppedAsking(const Stored<MachineSettings>& stored, Asker& asker);
+  void WithdrawRequest(const std::string& machine, const Stored<MachineSettings>& stored,
+                       std::vector<Decision>& decisions);
   void EndGrant(const std::string& settings_key);
   void Close(const std::string& machine, bool closed);
 
@@ -427,7 +436,7 @@ class EngineReconciler {
   absl::flat_hash_map<std::string, size_t> instances_of_;  // as counted in this view
   std::set<std::string> timed_drains_;                     // machines with a deadline that counts
   std::set<std::string> stuck_;          // units that a drain finds no machine for
-  std::set<std::string> askers_;         // machines that want a slot to reboot or have one
+  std::map<std::string, Asker> askers_;  // machines that want a slot to reboot or have one
   std::set<std::string> open_machines_;  // present, and they take newcomers
   bool machines_changed_ = false;        // since the last Decide()
   bool machine_came_ = false;

@@ -194,13 +194,4 @@ void MachineEvents::Tell(const char* kind, const std::string& machine, std::stri
   events_.push_back({kind, "", machine, std::move(reason)});
 }
 
-bool IsLeft(const ClusterView& view, const UnitOnMachine& place) {
-  const auto* assigned = view.assignments.Find(place);
-  if (assigned != nullptr && !ReportedGone(view, place.unit, place.machine, assigned->value)) {
-    return true;
-  }
-  const auto* state = view.states.Find(place);
-  return state != nullptr && !state->value.gone;
-}
-
 }  // namespace fleet::reconcile

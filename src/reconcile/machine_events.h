@@ -42,7 +42,4 @@ class MachineEvents {
   std::map<std::string, std::set<std::string>> emptying_;
 };
 
-// Whether something of the unit is on the machine still, or assigned to it.
-bool IsLeft(const ClusterView& view, const UnitOnMachine& place);
-
 }  // namespace fleet::reconcile

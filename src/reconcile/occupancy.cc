@@ -472,4 +472,13 @@ const std::set<std::string>& Occupancy::FollowersOf(const std::string& unit) con
   return it == followers_.end() ? kNone : it->second;
 }
 
+bool IsLeft(const ClusterView& view, const UnitOnMachine& place) {
+  const auto* assigned = view.assignments.Find(place);
+  if (assigned != nullptr && !ReportedGone(view, place.unit, place.machine, assigned->value)) {
+    return true;
+  }
+  const auto* state = view.states.Find(place);
+  return state != nullptr && !state->value.gone;
+}
+
 }  // namespace fleet::reconcile

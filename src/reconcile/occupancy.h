@@ -141,4 +141,7 @@ absl::StatusOr<scheduler::RequirementsPtr> ReadRequirements(const ClusterView& v
 bool ReportedGone(const ClusterView& view, const std::string& unit, const std::string& machine,
                   const Assignment& assignment);
 
+// Whether something of the unit is on the machine still, or assigned to it.
+bool IsLeft(const ClusterView& view, const UnitOnMachine& place);
+
 }  // namespace fleet::reconcile

@@ -10,7 +10,7 @@
 #include "fmt/core.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_reconciler.h"
-#include "reconcile/machine_events.h"
+#include "reconcile/occupancy.h"
 #include "reconcile/rollout.h"
 #include "reconcile/simulation.h"
 #include "reconcile/text_check.h"

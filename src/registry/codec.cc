@@ -123,7 +123,19 @@ std::string Encode(const MachineSettings& record) {
   message.set_drain_expired(record.drain_expired);
   message.set_lock_group(record.lock_group);
   message.set_lock_granted(record.lock_granted);
+  if (record.lock_since != absl::InfinitePast()) {
+    message.set_lock_since_unix_millis(absl::ToUnixMillis(record.lock_since));
+  }
+  if (record.lock_repeated != absl::InfinitePast()) {
+    message.set_lock_repeated_unix_millis(absl::ToUnixMillis(record.lock_repeated));
+  }
+  message.set_lock_id(record.lock_id);
   return Serialize(message, record.unknown);
+}
+
+// Zero says that it was not said.
+absl::Time TimeOr(int64_t unix_millis, absl::Time otherwise) {
+  return unix_millis == 0 ? otherwise : absl::FromUnixMillis(unix_millis);
 }
 
 absl::StatusOr<MachineSettings> DecodeSettings(std::string_view bytes) {
@@ -134,13 +146,14 @@ absl::StatusOr<MachineSettings> DecodeSettings(std::string_view bytes) {
       .forgotten = message.forgotten(),
       .cordoned = message.cordoned(),
       .drained = message.drained(),
-      .drain_deadline = message.drain_deadline_unix_millis() == 0
-                            ? absl::InfiniteFuture()
-                            : absl::FromUnixMillis(message.drain_deadline_unix_millis()),
+      .drain_deadline = TimeOr(message.drain_deadline_unix_millis(), absl::InfiniteFuture()),
       .drain_forces = message.drain_forces(),
       .drain_expired = message.drain_expired(),
       .lock_group = message.lock_group(),
       .lock_granted = message.lock_granted(),
+      .lock_since = TimeOr(message.lock_since_unix_millis(), absl::InfinitePast()),
+      .lock_repeated = TimeOr(message.lock_repeated_unix_millis(), absl::InfinitePast()),
+      .lock_id = message.lock_id(),
       .unknown = UnknownFields(message)};
 }
 

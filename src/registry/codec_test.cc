@@ -78,7 +78,10 @@ TEST(Codec, SettingsLeadersRecordsOfTheClusterAndEventsSurvive) {
                                  .drain_forces = true,
                                  .drain_expired = true,
                                  .lock_group = "workers",
-                                 .lock_granted = true};
+                                 .lock_granted = true,
+                                 .lock_since = absl::FromUnixMillis(1'700'000'000'000),
+                                 .lock_repeated = absl::FromUnixMillis(1'700'000'060'000),
+                                 .lock_id = "c0ffee"};
   EXPECT_EQ(*DecodeSettings(Encode(settings)), settings);
   const LeaderRecord leader{.machine = "m1", .epoch = "e"};
   EXPECT_EQ(*DecodeLeader(Encode(leader)), leader);

@@ -35,15 +35,16 @@ def test_a_oneshot_has_started_when_it_has_finished(lab):
 @pytest.mark.parametrize("lines, result", [
     (["Type=oneshot", "ExecStart=/bin/sh -c 'echo the cause; exit 3'"], "exit-code"),
     (["ExecStartPre=/bin/sh -c 'echo the cause; exit 3'", "ExecStart=/bin/sleep 1d"], "exit-code"),
-    (["ExecStart=/bin/sh -c 'echo the cause; kill -SEGV $$$$'"], "signal"),
+    (["Type=notify", "ExecStart=/bin/sh -c 'echo the cause; kill -SEGV $$$$'"], "signal"),
     (["Type=notify", "ExecStart=/bin/sh -c 'echo the cause; exec sleep 1d'", "TimeoutStartSec=1"],
      "timeout"),
     (["Type=notify", "ExecStart=/bin/echo the cause"], "protocol"),
     # Not yet failed when its job has ended.
-    (["ExecStart=/bin/sh -c 'echo the cause; sleep 0.03; exit 1'"], "exit-code"),
+    (["Type=notify", "NotifyAccess=all",
+      "ExecStart=/bin/sh -c 'echo the cause; systemd-notify --ready; exit 1'"], "exit-code"),
     # systemd will start it again, by and by.
-    (["ExecStart=/bin/sh -c 'echo the cause; exit 1'", "Restart=always", "RestartSec=1d"],
-     "exit-code"),
+    (["Type=notify", "ExecStart=/bin/sh -c 'echo the cause; exit 1'", "Restart=always",
+      "RestartSec=1d"], "exit-code"),
 ], ids=["oneshot", "pre", "signal", "timeout", "protocol", "soon after", "auto-restart"])
 def test_one_that_fails_is_told_with_systemds_result_and_its_last_lines(lab, lines, result):
     lab.file("fails.service", service(*lines))

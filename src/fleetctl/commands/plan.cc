@@ -6,6 +6,7 @@
 #include "client/text.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/output.h"
 #include "fleetctl/plan_table.h"
 #include "fleetctl/select.h"
 #include "fleetctl/sources.h"
@@ -126,7 +127,7 @@ constexpr std::array<PlanVerb, 7> kVerbs = {{{"start", PlanStart},
                                              {"add", PlanAdd}}};
 
 absl::StatusOr<int> Plan(Session& session) {
-  RETURN_IF_ERROR(CheckPlanFormat(session.flags()));
+  RETURN_IF_ERROR(CheckFormat(session.flags()));
   std::vector<std::string_view> names;
   names.reserve(kVerbs.size());
   for (const PlanVerb& verb : kVerbs) names.push_back(verb.name);

@@ -9,7 +9,7 @@ namespace fleet::fleetctl {
 namespace {
 
 absl::StatusOr<int> DryRun(Session& session) {
-  RETURN_IF_ERROR(CheckPlanFormat(session.flags()));
+  RETURN_IF_ERROR(CheckFormat(session.flags()));
   client::PlanRequest request{.verb = "rebalance"};
   ASSIGN_OR_RETURN(request.max_moves, MaxMovesFrom(session.flags()));
   ASSIGN_OR_RETURN(const client::Plan plan, session.api().MakePlan(request));
