@@ -8,7 +8,6 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/strip.h"
 #include "fmt/core.h"
 #include "reconcile/engine_facts.h"
 #include "reconcile/engine_limits.h"
@@ -91,9 +90,8 @@ void EngineReconciler::WithdrawRequest(const std::string& machine,
 
 // The fate of a grant is known, and what the settings say now counts.
 void EngineReconciler::EndGrant(const std::string& settings_key) {
-  std::string_view rest = settings_key;
-  if (!absl::ConsumePrefix(&rest, kSettingsPrefix)) return;
-  const std::string machine(rest);
+  if (!settings_key.starts_with(kSettingsPrefix)) return;
+  const std::string machine = settings_key.substr(kSettingsPrefix.size());
   Close(machine, unsteady_.contains(machine));
   MarkAllDirty(waiting_);
 }
