@@ -110,6 +110,7 @@ class Checker final : public RunObserver {
   void CheckEmptied();
   static bool IsClosed(const ClusterView& view, const std::string& machine);
   bool IsFollowed(const std::string& unit) const;
+  bool HasFailedSibling(const std::string& unit) const;
   void CheckNothingElseRuns();
   // checker_rollouts.cc
   void CheckRolling(const ClusterView& before, const std::vector<Change>& changes);

@@ -4,6 +4,9 @@
 #include <utility>
 
 #include "fmt/core.h"
+#include "model/unit_status.h"
+#include "reconcile/engine_facts.h"
+#include "reconcile/rollout.h"
 #include "sim/checker.h"
 
 namespace fleet::sim {
@@ -89,6 +92,7 @@ void Checker::CheckEmptied() {
       Violate("L4", fmt::format("{}, which is global, runs on {}", place.unit, place.machine));
       continue;
     }
+    if (HasFailedSibling(place.unit)) continue;
     const auto eligible =
         Oracle(place.unit, /*reports=*/true).Eligible(std::vector<std::string>{place.unit});
     if (!eligible.empty()) {
@@ -96,6 +100,17 @@ void Checker::CheckEmptied() {
                                 place.unit, place.machine, eligible.front()));
     }
   }
+}
+
+// Another instance of its template has failed, so that no more may be down (MaxUnavailable=).
+bool Checker::HasFailedSibling(const std::string& unit) const {
+  const std::string template_name = reconcile::TemplateOf(unit);
+  const auto siblings = reconcile::InstancesIn(*view_, template_name);
+  return std::any_of(siblings.begin(), siblings.end(), [&](const std::string& one) {
+    const auto needs = RequirementsOf(one, view_->units.Find(one)->value.content_hash);
+    return one != unit && needs != nullptr && !needs->global &&
+           StatusOf(*view_, *UnitName::Parse(one)).progress == Progress::kFailed;
+  });
 }
 
 void Checker::CheckWanted(const std::string& unit, const UnitRecord& record,

@@ -293,12 +293,16 @@ TEST_F(DrainApi, FleetLockKnowsAMachineByTheIdThatItsUpdaterDerives) {
   EXPECT_EQ(KindOf(Lock("pre-reboot", "beef")), "unknown_machine");
 }
 
-TEST_F(DrainApi, AMachineThatHasRebootedGivesItsSlotBackBeforeItHasJoined) {
-  Lock("pre-reboot", "c0-ff-ee");
+TEST_F(DrainApi, AMachineThatHasRebootedKeepsItsSlotUntilItHasJoined) {
+  Lock("pre-reboot", "aa1");
   Grant("aa1");
   store_.Erase(keys_.Machine("aa1"));
   ShowView();
-  EXPECT_EQ(Lock("steady-state", "c0-ff-ee").code, 200);
+  EXPECT_EQ(KindOf(Lock("steady-state", "aa1")), "not_joined");
+  EXPECT_TRUE(SettingsOf("aa1")->lock_granted);
+  store_.Set(keys_.Machine("aa1"), registry::Encode(MachineRecord{}));
+  ShowView();
+  EXPECT_EQ(Lock("steady-state", "aa1").code, 200);
   EXPECT_EQ(SettingsOf("aa1"), std::nullopt);
 }
 

@@ -67,14 +67,10 @@ absl::StatusOr<LockRequest> ReadLockRequest(const Request& request) {
 constexpr absl::Duration kRepeatedEvery = absl::Minutes(1);
 
 // The machine that has the id, or publishes it as the one that its updater derives from its own.
-// One that has just booted may ask before it has joined; then its settings tell who it is.
 std::string FindAsker(const ClusterView& view, const std::string& id) {
   if (view.machines.Find(id) != nullptr || view.settings.Find(id) != nullptr) return id;
   for (const auto& [machine, record] : view.machines) {
     if (record.value.lock_id == id) return machine;
-  }
-  for (const auto& [machine, settings] : view.settings) {
-    if (settings.value.lock_id == id) return machine;
   }
   return "";
 }
@@ -133,13 +129,11 @@ Responder InWordsOfTheProtocol(Responder respond) {
 using Handler = void (*)(ApiState&, const std::string& machine, const LockRequest&, Responder);
 
 // Settings that note a request at its time.
-void NoteRequest(MachineSettings& settings, const std::string& machine, const LockRequest& request,
-                 absl::Time now) {
+void NoteRequest(MachineSettings& settings, const LockRequest& request, absl::Time now) {
   if (settings.lock_granted) return;
   if (settings.lock_group != request.group) settings.lock_since = now;
   settings.lock_group = request.group;
   settings.lock_repeated = now;
-  settings.lock_id = request.id == machine ? "" : request.id;
 }
 
 void PreReboot(ApiState& state, const std::string& machine, const LockRequest& request,
@@ -159,8 +153,8 @@ void PreReboot(ApiState& state, const std::string& machine, const LockRequest& r
                               stored->value.lock_group)));
     return;
   }
-  const auto ask = [machine, request, now](MachineSettings& settings) {
-    NoteRequest(settings, machine, request, now);
+  const auto ask = [request, now](MachineSettings& settings) {
+    NoteRequest(settings, request, now);
   };
   auto responder = std::make_shared<Responder>(InWordsOfTheProtocol(std::move(respond)));
   ChangeSettings(
@@ -175,6 +169,15 @@ void PreReboot(ApiState& state, const std::string& machine, const LockRequest& r
 
 void SteadyState(ApiState& state, const std::string& machine, const LockRequest& /*request*/,
                  Responder respond) {
+  // It would be the next one's turn although this one has not come up as it was.
+  const auto* stored = state.view->settings.Find(machine);
+  if (stored != nullptr && stored->value.lock_granted &&
+      state.view->machines.Find(machine) == nullptr) {
+    respond(
+        LockError(409, "not_joined",
+                  "the machine has not joined the cluster again, and keeps its slot; ask again"));
+    return;
+  }
   const auto give_back = [](MachineSettings& settings) { settings.GiveBackSlot(); };
   ChangeSettings(state, {{machine, give_back}}, InWordsOfTheProtocol(std::move(respond)),
                  [] { return JsonResponse(200, "{}"); });

@@ -11,6 +11,7 @@
 #include "api/api_state.h"
 #include "api/conditional.h"
 #include "api/json_reader.h"
+#include "api/rollout_draft.h"
 #include "api/rollout_json.h"
 #include "base/budget.h"
 #include "base/ids.h"
@@ -31,56 +32,7 @@ namespace {
 constexpr size_t kMaxCompares = 100;
 constexpr size_t kMaxBody = 4 << 20;  // of texts, which JSON makes longer
 
-// What rollouts are made of, one for each name, and the transaction that makes them.
-struct Draft {
-  std::map<std::string, RolloutRecord> rollouts;
-  store::Txn txn;
-  // What the request's condition does not hold for, and the tag that it has; empty: it holds.
-  std::string unmet;
-  std::optional<std::string> tag;
-
-  void Demand(const Precondition& condition, std::string what, std::optional<std::string> its_tag) {
-    if (condition.Holds(its_tag)) return;
-    unmet = std::move(what);
-    tag = std::move(its_tag);
-  }
-};
-
-std::optional<std::string> TagAt(const auto* stored) {
-  return stored == nullptr ? std::nullopt : std::optional(TagOf(stored->value));
-}
-
-store::Compare Unchanged(const std::string& key, const auto* stored) {
-  return {.key = key, .revision = stored == nullptr ? 0 : stored->mod_revision};
-}
-
-// Adds one: the unit and its last rollout are as they were seen.
-void Add(const ApiState& state, Draft& draft, const std::string& name, RolloutRecord rollout) {
-  const auto& keys = state.context.keys;
-  draft.txn.compares.push_back(Unchanged(keys.Unit(name), state.view->units.Find(name)));
-  draft.txn.compares.push_back(Unchanged(keys.Rollout(name), state.view->rollouts.Find(name)));
-  draft.rollouts.emplace(name, std::move(rollout));
-}
-
-// New instances of a template have the text that is rolled out.
-void PutTemplateText(const ApiState& state, Draft& draft, const std::string& name,
-                     const Requirements& requirements) {
-  if (!reconcile::IsTemplate(name)) return;
-  UnitRecord record = state.view->units.Find(name)->value;
-  record.content_hash = draft.rollouts.at(name).content_hash;
-  record.features = FeaturesOf(requirements);
-  draft.txn.ops.emplace_back(
-      store::Put{.key = state.context.keys.Unit(name), .value = registry::Encode(record)});
-}
-
-// They are one: from now on they go together.
-void Tie(Draft& draft) {
-  if (draft.rollouts.size() < 2) return;
-  std::vector<std::string> names;
-  names.reserve(draft.rollouts.size());
-  for (const auto& [name, rollout] : draft.rollouts) names.push_back(name);
-  for (auto& [name, rollout] : draft.rollouts) rollout.together = names;
-}
+using Draft = RolloutDraft;
 
 void Commit(ApiState& state, Draft draft, const std::string& shown, Responder respond) {
   std::vector<std::string> names;
@@ -131,15 +83,16 @@ absl::Status CheckNoOther(const ClusterView& view, const std::string& name, bool
   return absl::OkStatus();
 }
 
+absl::Status ChangesEverywhere(const UnitName& name) {
+  return absl::FailedPreconditionError(fmt::format(
+      "{} is global, and changes on all machines at once: submit it with --replace", name.full()));
+}
+
 // What a text asks for, if it can be rolled out to `name`.
 absl::StatusOr<Requirements> CheckRolledOut(const ClusterView& view, const UnitName& name,
                                             const UnitFile& file) {
   ASSIGN_OR_RETURN(Requirements requirements, reconcile::CheckText(view, name, file));
-  if (requirements.global) {
-    return absl::FailedPreconditionError(
-        fmt::format("{} is global, and changes on all machines at once: submit it with --replace",
-                    name.full()));
-  }
+  if (requirements.global) return ChangesEverywhere(name);
   return requirements;
 }
 
@@ -166,6 +119,14 @@ absl::StatusOr<Terms> ReadTerms(const nlohmann::json& body) {
   return terms;
 }
 
+// The texts of a template that submits have replaced, as far as they are still there.
+std::vector<std::string> TextsSubmitted(const ClusterView& view, const UnitRecord& unit) {
+  std::vector<std::string> texts = unit.former_hashes;
+  std::erase_if(texts,
+                [&](const std::string& hash) { return view.contents.Find(hash) == nullptr; });
+  return texts;
+}
+
 // A new text, or a restart, for one template or unit.
 absl::Status AddRollout(const ApiState& state, Draft& draft, const UnitName& name,
                         const registry::UnitChange& change, const Terms& terms) {
@@ -188,28 +149,33 @@ absl::Status AddRollout(const ApiState& state, Draft& draft, const UnitName& nam
   const UnitFile& text = change.restart ? *content->value.file : *change.file;
   if (!change.restart) RETURN_IF_ERROR(CheckForSubmit(text, name, change.force));
   ASSIGN_OR_RETURN(const Requirements requirements, CheckRolledOut(view, name, text));
-  if (!change.restart) RETURN_IF_ERROR(CheckTextEnabled(view, requirements, name.full()));
-  if (terms.rolls_back) {
+  if (change.restart && !name.is_template() && unit->value.desired != DesiredState::kLaunched) {
+    return absl::FailedPreconditionError(fmt::format("unit {} is {}, not launched: start it",
+                                                     name.full(), ToString(unit->value.desired)));
+  }
+  if (!change.restart) {
+    RETURN_IF_ERROR(CheckTextEnabled(view, requirements, name.full()));
+    // A text that cannot be read may be replaced.
+    const auto present = ParseRequirements(*content->value.file, name);
+    if (present.ok() && present->global) return ChangesEverywhere(name);
     // It could not come back otherwise.
-    ASSIGN_OR_RETURN(const Requirements present, ParseRequirements(*content->value.file, name));
-    RETURN_IF_ERROR(CheckTextEnabled(view, present, name.full()));
+    if (terms.rolls_back) {
+      RETURN_IF_ERROR(present.status());
+      RETURN_IF_ERROR(CheckTextEnabled(view, *present, name.full()));
+    }
   }
   RolloutRecord rollout =
       change.restart
           ? reconcile::RestartOf(before, terms.uid, unit->value.content_hash)
           : reconcile::RolloutOf(before, terms.uid, text.hash(), unit->value.content_hash,
-                                 state.context.executor->WallNow(), "update");
+                                 state.context.executor->WallNow(), "update",
+                                 TextsSubmitted(view, unit->value));
   rollout.max_unavailable = terms.max_unavailable;
   rollout.rolls_back = terms.rolls_back;
-  Add(state, draft, name.full(), std::move(rollout));
+  draft.Add(state, name.full(), std::move(rollout));
   draft.Demand(change.condition, fmt::format("unit {}", name.full()), TagAt(unit));
-  if (!change.restart) PutTemplateText(state, draft, name.full(), requirements);
+  if (!change.restart) draft.PutTemplateText(state, name.full(), requirements);
   return absl::OkStatus();
-}
-
-void PutContent(const ApiState& state, Draft& draft, const std::shared_ptr<const UnitFile>& file) {
-  draft.txn.ops.emplace_back(store::Put{.key = state.context.keys.Content(file->hash()),
-                                        .value = registry::Encode(Content{file})});
 }
 
 absl::StatusOr<Draft> DraftRollout(const ApiState& state, const Request& request) {
@@ -220,7 +186,7 @@ absl::StatusOr<Draft> DraftRollout(const ApiState& state, const Request& request
   ASSIGN_OR_RETURN(change.condition, ParsePrecondition(request.if_match, request.if_none_match));
   Draft draft;
   RETURN_IF_ERROR(AddRollout(state, draft, name, change, terms));
-  if (change.file != nullptr) PutContent(state, draft, change.file);
+  if (change.file != nullptr) draft.PutContent(state, change.file);
   return draft;
 }
 
@@ -281,8 +247,8 @@ absl::StatusOr<Draft> DraftTogether(const ApiState& state, const Request& reques
   if (names.size() > 1) {
     RETURN_IF_ERROR(CheckEnabled(*state.view, kRolloutSetFeature, "a rollout of several units"));
   }
-  for (const auto& [hash, file] : texts) PutContent(state, draft, file);
-  Tie(draft);
+  for (const auto& [hash, file] : texts) draft.PutContent(state, file);
+  draft.Tie();
   return draft;
 }
 
@@ -295,6 +261,13 @@ absl::StatusOr<std::string> TextToUndoTo(const std::string& name, const RolloutR
     const bool may_be_to_come = !reconcile::IsTemplate(name) && reconcile::IsUnfinished(rollout) &&
                                 reconcile::IsFormerText(rollout, current_hash);
     if (current_hash != rollout.content_hash && !may_be_to_come) return rollout.content_hash;
+    // The text before is the one that failed.
+    if (reconcile::IsRollBack(rollout)) {
+      return absl::FailedPreconditionError(
+          fmt::format("{} has been rolled back already, or is being; name the text that it is to "
+                      "have (fleetctl rollout history {})",
+                      name, name));
+    }
     if (!rollout.former_hash.empty()) return rollout.former_hash;
     return absl::FailedPreconditionError(
         fmt::format("{} has had no other text that could come back", name));
@@ -326,7 +299,8 @@ absl::Status AddUndo(const ApiState& state, Draft& draft, const UnitName& name,
   const ClusterView& view = *state.view;
   const auto* last = view.rollouts.Find(name.full());
   RETURN_IF_ERROR(CheckNoOther(view, name.full(), /*supersede=*/true));
-  const std::string& current_hash = view.units.Find(name.full())->value.content_hash;
+  const UnitRecord& unit = view.units.Find(name.full())->value;
+  const std::string& current_hash = unit.content_hash;
   ASSIGN_OR_RETURN(const std::string text,
                    TextToUndoTo(name.full(), last->value, current_hash, hash));
   const auto* content = view.contents.Find(text);
@@ -340,11 +314,12 @@ absl::Status AddUndo(const ApiState& state, Draft& draft, const UnitName& name,
   draft.txn.compares.push_back({.target = store::Compare::Target::kCreateRevision,
                                 .key = state.context.keys.Content(text),
                                 .revision = content->create_revision});
-  RolloutRecord rollout = reconcile::RolloutOf(&last->value, uid, text, current_hash,
-                                               state.context.executor->WallNow(), "undo");
+  RolloutRecord rollout =
+      reconcile::RolloutOf(&last->value, uid, text, current_hash, state.context.executor->WallNow(),
+                           "undo", TextsSubmitted(view, unit));
   rollout.max_unavailable = last->value.max_unavailable;
-  Add(state, draft, name.full(), std::move(rollout));
-  PutTemplateText(state, draft, name.full(), requirements);
+  draft.Add(state, name.full(), std::move(rollout));
+  draft.PutTemplateText(state, name.full(), requirements);
   return absl::OkStatus();
 }
 
@@ -370,7 +345,7 @@ absl::StatusOr<Draft> DraftUndo(const ApiState& state, const Request& request) {
   for (const std::string& one : names) {
     RETURN_IF_ERROR(AddUndo(state, draft, *UnitName::Parse(one), hash, uid));
   }
-  Tie(draft);
+  draft.Tie();
   return draft;
 }
 
@@ -388,7 +363,7 @@ absl::StatusOr<Draft> DraftChange(const ApiState& state, const std::string& name
   }
   Draft draft;
   for (const std::string& one : NamesWith(*state.view, name, stored->value)) {
-    Add(state, draft, one, state.view->rollouts.Find(one)->value);
+    draft.Add(state, one, state.view->rollouts.Find(one)->value);
   }
   return draft;
 }
@@ -479,9 +454,9 @@ absl::StatusOr<Draft> DraftHistory(const ApiState& state, const Request& request
       rollout.former_hash = former.content_hash;
     }
     rollout.history.push_back(std::move(former));
-    PutContent(state, draft, change.file);
+    draft.PutContent(state, change.file);
   }
-  Add(state, draft, name.full(), std::move(rollout));
+  draft.Add(state, name.full(), std::move(rollout));
   return draft;
 }
 

@@ -20,6 +20,7 @@ namespace {
 using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 const char* const kTemplate = "web@.service";
 const char* const kOld = "[Service]\nExecStart=/bin/sleep 1d\n";
@@ -379,6 +380,49 @@ TEST_F(RolloutApi, UndoAfterASubmitBringsBackWhatTheRolloutHadBrought) {
   ASSERT_EQ(Post("/rollouts/web@.service/undo").code, 200);
   EXPECT_EQ(UnitOf(kTemplate).content_hash, HashOf(kNew));
   EXPECT_EQ(Record().former_hash, submitted);
+}
+
+TEST_F(RolloutApi, AnUpdateReachesInstancesWithATextThatASubmitHasReplaced) {
+  Put("web@1.service", kOld, DesiredState::kLaunched);
+  ShowView();
+  ASSERT_EQ(Send("PUT", "/units/web@.service", {{"content", kNew}, {"replace", true}}).code, 204);
+  ASSERT_EQ(Post("/units/web@.service/rollout", {{"content", kNew}}).code, 200);
+  EXPECT_EQ(Rollout()["total"], 1);
+  EXPECT_EQ(Rollout()["reached"], 0);
+  EXPECT_EQ(Rollout()["history"][1]["hash"], HashOf(kOld));
+  EXPECT_THAT(UnitOf(kTemplate).former_hashes, IsEmpty());
+}
+
+TEST_F(RolloutApi, WhatWasRolledBackIsNotBroughtAgainByAnUndo) {
+  ASSERT_EQ(Post("/units/web@.service/rollout", {{"content", kNew}}).code, 200);
+  RolloutRecord back = reconcile::RollBackOf(Record(), "it failed", absl::UnixEpoch());
+  UnitRecord unit = UnitOf(kTemplate);
+  unit.content_hash = HashOf(kOld);
+  store_.Set(keys_.Unit(kTemplate), registry::Encode(unit));
+  for (const auto state : {RolloutState::kRunning, RolloutState::kPaused, RolloutState::kFailed}) {
+    back.state = state;
+    Set(back);
+    const Response refused = Post("/rollouts/web@.service/undo");
+    EXPECT_EQ(refused.code, 409);
+    EXPECT_THAT(refused.body, HasSubstr("rolled back"));
+  }
+  EXPECT_EQ(Post("/rollouts/web@.service/undo", {{"hash", HashOf(kNew)}}).code, 200);
+  EXPECT_EQ(UnitOf(kTemplate).content_hash, HashOf(kNew));
+}
+
+TEST_F(RolloutApi, AGlobalUnitStaysOutOfRollouts) {
+  Put("log.service", "[X-Fleet]\nGlobal=true\n", DesiredState::kLaunched);
+  ShowView();
+  EXPECT_EQ(Post("/units/log.service/rollout", {{"content", kNew}}).code, 409);
+}
+
+TEST_F(RolloutApi, ARestartIsOfWhatIsLaunched) {
+  Put("a.service", kOld, DesiredState::kLoaded);
+  ShowView();
+  const Response refused = Post("/units/a.service/rollout", {{"restart", true}});
+  EXPECT_EQ(refused.code, 409);
+  EXPECT_THAT(refused.body, HasSubstr("is loaded, not launched"));
+  EXPECT_EQ(Post("/units/web@.service/rollout", {{"restart", true}}).code, 200);
 }
 
 TEST_F(RolloutApi, RefusesWhatCannotBeRolledOut) {

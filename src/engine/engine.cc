@@ -145,7 +145,8 @@ void Engine::Sweep() {
   sweep_ = executor_->PostAfter(options_.sweep_interval, [this] {
     sweep_ = 0;
     if (!leadership_.leads()) return;
-    if (may_decide_ && turn_ == 0) {
+    // What is about to be decided has a cause. What waits for its time has not.
+    if (may_decide_ && (turn_ == 0 || turn_at_ > executor_->Now() + kGather)) {
       reconciler_.JudgeAll();
       sweeping_ = true;
       Turn();

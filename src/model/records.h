@@ -50,6 +50,9 @@ struct UnitRecord {
   std::optional<int64_t> replicas;
   bool made_by_replicas = false;  // of an instance that was made because of it
   std::string rollout;            // uid of the last rollout that has reached this unit
+  // Of a template: the texts that submits have replaced since its last rollout, the latest first.
+  // Instances may have them still.
+  std::vector<std::string> former_hashes;
   std::string unknown;
 
   bool operator==(const UnitRecord&) const = default;
@@ -81,7 +84,6 @@ struct MachineSettings {
   // InfinitePast: not said, by an older version.
   absl::Time lock_since = absl::InfinitePast();
   absl::Time lock_repeated = absl::InfinitePast();
-  std::string lock_id;  // under which it has asked, where that is not its own id
   std::string unknown;
 
   // Whether newcomers are kept away.
@@ -101,7 +103,6 @@ struct MachineSettings {
     lock_group.clear();
     lock_granted = false;
     lock_since = lock_repeated = absl::InfinitePast();
-    lock_id.clear();
   }
   // Uncordoned: it takes units again, whatever kept them away.
   void Open() {

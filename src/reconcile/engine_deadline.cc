@@ -52,15 +52,24 @@ bool EngineReconciler::IsForced(const std::string& machine) const {
   return settings != nullptr && settings->value.IsForced();
 }
 
-// Assigned to it, and nothing is under way about them.
+// Assigned to it, and nothing is under way about them; or what the registry does not know, and
+// nobody stops.
 std::vector<std::string> EngineReconciler::UnitsHeldOn(const std::string& machine) const {
   std::vector<std::string> held;
   for (const std::string& unit : occupancy_.UnitsOn(machine)) {
     const auto* stored = view_->assignments.Find(UnitOnMachine{unit, machine});
     const bool is_live = stored != nullptr && stored->value.state != AssignmentState::kGone;
-    if (is_live && !in_flight_.contains(unit)) held.push_back(unit);
+    if ((is_live && !in_flight_.contains(unit)) || IsStrayOn(unit, machine)) held.push_back(unit);
   }
   return held;
+}
+
+// It runs there, and the registry knows neither the unit nor that it was assigned.
+bool EngineReconciler::IsStrayOn(const std::string& unit, const std::string& machine) const {
+  const UnitOnMachine place = {unit, machine};
+  const auto* state = view_->states.Find(place);
+  return state != nullptr && !state->value.gone && view_->units.Find(unit) == nullptr &&
+         view_->assignments.Find(place) == nullptr;
 }
 
 // A drain that has left nothing by its deadline has ended well, and nothing is written. Of many at

@@ -25,47 +25,57 @@ void Count(std::map<std::string, size_t>& counts, const std::string& key, bool m
   }
 }
 
-// Launched, and its machine, which is there, has not said yet that it has done it.
-bool IsStarting(const ClusterView& view, const UnitOnMachine& place, const Assignment& assignment) {
-  if (assignment.state != AssignmentState::kLaunched) return false;
-  if (view.machines.Find(place.machine) == nullptr) return false;
-  const auto* report = view.states.Find(place);
-  return report == nullptr || report->value.uid != assignment.uid ||
-         report->value.generation != assignment.generation || !report->value.settled;
+bool IsToRun(const ClusterView& view, const std::string& unit) {
+  const auto* record = view.units.Find(unit);
+  return record != nullptr && record->value.desired == DesiredState::kLaunched;
 }
 
 }  // namespace
 
-// Takes in what the view says: whether the unit is being handed over, and whether it is down for
-// that or for a start.
+// Takes in what the view says: whether the unit is being handed over, and whether it is down.
 void EngineReconciler::SyncUnderWay(const std::string& unit) {
-  std::string from;
-  bool is_starting = false;
+  HandOver hand_over;
   for (auto it = FirstOf(view_->assignments, unit); InUnit(it, view_->assignments, unit); ++it) {
     const Assignment& assignment = it->second.value;
-    if (assignment.state != AssignmentState::kGone) {
-      is_starting = is_starting || IsStarting(*view_, it->first, assignment);
-    } else if (!assignment.next_machine.empty() &&
-               view_->machines.Find(it->first.machine) != nullptr) {
-      from = it->first.machine;
+    if (assignment.state == AssignmentState::kGone && !assignment.next_machine.empty() &&
+        view_->machines.Find(it->first.machine) != nullptr) {
+      hand_over = {.from = it->first.machine, .to = assignment.next_machine};
     }
   }
-  NoteUnderWay(unit, from);
-  NoteDown(unit, is_starting || !from.empty());
+  NoteUnderWay(unit, hand_over);
+  NoteDown(unit, (!hand_over.from.empty() && IsToRun(*view_, unit)) || HasYetToStart(unit));
 }
 
-// It is moving off `from`; empty: it is not moving.
-void EngineReconciler::NoteUnderWay(const std::string& unit, const std::string& from) {
+// An instance that is to run where it is, and has not done so yet, or has failed: that something
+// else is stopped makes it worse. One that waits for a machine holds up nothing.
+bool EngineReconciler::HasYetToStart(const std::string& unit) const {
+  if (TemplateOf(unit).empty() || !IsToRun(*view_, unit)) return false;
+  const auto name = UnitName::Parse(unit);
+  for (auto it = FirstOf(view_->assignments, unit); InUnit(it, view_->assignments, unit); ++it) {
+    if (it->second.value.state == AssignmentState::kGone ||
+        view_->machines.Find(it->first.machine) == nullptr) {
+      continue;
+    }
+    const Progress progress = StatusOn(*view_, *name, it->first.machine).progress;
+    if (progress == Progress::kPending || progress == Progress::kFailed) return true;
+  }
+  return false;
+}
+
+// What moves it; nothing, if it stays.
+void EngineReconciler::NoteUnderWay(const std::string& unit, const HandOver& hand_over) {
   const auto it = under_way_.find(unit);
-  if (it == under_way_.end() ? from.empty() : it->second == from) return;
+  if (it == under_way_.end() ? hand_over.from.empty() : it->second == hand_over) return;
   if (it != under_way_.end()) {
-    Count(sources_, it->second, /*more=*/false);
+    Count(sources_, it->second.from, /*more=*/false);
+    Count(targets_, it->second.to, /*more=*/false);
     under_way_.erase(it);
     MarkAllDirty(queued_movers_);
   }
-  if (from.empty()) return;
-  under_way_.emplace(unit, from);
-  Count(sources_, from, /*more=*/true);
+  if (hand_over.from.empty()) return;
+  under_way_.emplace(unit, hand_over);
+  Count(sources_, hand_over.from, /*more=*/true);
+  Count(targets_, hand_over.to, /*more=*/true);
 }
 
 void EngineReconciler::NoteDown(const std::string& unit, bool is_down) {
@@ -86,8 +96,8 @@ void EngineReconciler::NoteHandOvers(const Decision& decision) {
   for (const Write& write : decision.writes) {
     const auto* put = std::get_if<PutAssignment>(&write);
     if (put == nullptr || put->assignment.next_machine.empty()) continue;
-    NoteUnderWay(put->unit, put->machine);
-    NoteDown(put->unit, true);
+    NoteUnderWay(put->unit, {.from = put->machine, .to = put->assignment.next_machine});
+    if (IsToRun(*view_, put->unit)) NoteDown(put->unit, true);
   }
 }
 
@@ -97,7 +107,10 @@ std::string EngineReconciler::WhatHoldsMove(const Group& group, const std::strin
   std::map<std::string, std::pair<size_t, const Budget*>> moving;  // by template
   for (const Member& member : group) {
     const std::string template_name = TemplateOf(member.unit);
-    if (template_name.empty()) continue;
+    // One that is down already may move, which may well mend it.
+    if (template_name.empty() || down_.contains(member.unit) || !IsToRun(*view_, member.unit)) {
+      continue;
+    }
     auto& [count, budget] = moving[template_name];
     ++count;
     budget = &member.requirements->max_unavailable;
@@ -125,7 +138,7 @@ size_t EngineReconciler::InstancesOf(const std::string& template_name) {
   const std::string prefix = template_name.substr(0, template_name.find('@') + 1);
   for (auto unit = view_->units.lower_bound(prefix);
        unit != view_->units.end() && unit->first.starts_with(prefix); ++unit) {
-    if (unit->second.value.desired != DesiredState::kInactive &&
+    if (unit->second.value.desired == DesiredState::kLaunched &&
         TemplateOf(unit->first) == template_name) {
       ++it->second;
     }
@@ -288,6 +301,12 @@ std::vector<HeldUnit> EngineReconciler::FindHeld(const std::string& machine) {
     HeldUnit one = {.unit = unit, .reason = why.reason};
     const bool is_global = why.state == UnitExplanation::State::kGlobal;
     const bool stays = is_global && is_live && WasLeftBehind(machine);
+    if (IsStrayOn(unit, machine)) {
+      held.push_back({.unit = unit,
+                      .reason = "it runs there, and is in no record: adopt it, or stop it there",
+                      .cannot_move = true});
+      continue;
+    }
     one.cannot_move = is_live && why.state != UnitExplanation::State::kMoving &&
                       (stays || !(is_global && EndsOnDrain(unit, machine)));
     if (stays) {

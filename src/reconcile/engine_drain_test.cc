@@ -206,6 +206,86 @@ TEST(Drain, TheNextInstanceGoesOnceTheOneBeforeIsUp) {
   EXPECT_THAT(Moving(cluster), ElementsAre(Web(2)));
 }
 
+// What the agent of a machine says of the run that is asked for now.
+void ReportOf(Cluster& cluster, const std::string& unit, const std::string& machine,
+              const std::string& active_state) {
+  const Assignment assignment = *cluster.model.AssignmentOf(unit, machine);
+  cluster.model.Report(machine, unit,
+                       {.uid = assignment.uid,
+                        .generation = assignment.generation,
+                        .content_hash = assignment.content_hash,
+                        .load_state = "loaded",
+                        .active_state = active_state,
+                        .settled = true,
+                        .result = active_state == "failed" ? "exit-code" : ""});
+}
+
+TEST(Drain, TakesNoInstanceWhileAnotherOneHasFailed) {
+  Cluster cluster = WithAllOnM1(Instances(2, ""));
+  cluster.model.PutUnit("free.service", Text());
+  cluster.Settle();
+  cluster.model.PutUnit(Web(3), Text("MachineID=m2"));
+  cluster.Settle();
+  ReportOf(cluster, Web(3), "m2", "failed");
+  cluster.model.PutSettings("m1", {.drained = true});
+  cluster.Settle();
+  EXPECT_THAT(UnitsOn(cluster, "m1"), UnorderedElementsAre(Web(1), Web(2)));
+  EXPECT_THAT(WhyHeld(cluster, "m1", Web(1)), HasSubstr("MaxUnavailable=1"));
+  ReportOf(cluster, Web(3), "m2", "active");
+  cluster.Settle();
+  EXPECT_THAT(UnitsOn(cluster, "m1"), IsEmpty());
+}
+
+TEST(Drain, AnInstanceThatHasFailedGoesAndMakesNothingWorse) {
+  Cluster cluster = WithAllOnM1(Instances(2, ""));
+  ReportOf(cluster, Web(2), "m1", "failed");
+  cluster.model.PutSettings("m1", {.drained = true});
+  cluster.PassUntilIdle();
+  EXPECT_THAT(Moving(cluster), ElementsAre(Web(2)));
+  cluster.Settle();
+  EXPECT_THAT(UnitsOn(cluster, "m1"), IsEmpty());
+}
+
+TEST(Drain, AnInstanceThatWaitsForAMachineHoldsUpNothing) {
+  Cluster cluster = WithAllOnM1(Instances(2, ""));
+  cluster.model.PutUnit(Web(3), Text("MachineID=none"));
+  cluster.Settle();
+  cluster.model.PutSettings("m1", {.drained = true});
+  cluster.Settle();
+  EXPECT_THAT(UnitsOn(cluster, "m1"), IsEmpty());
+}
+
+TEST(Drain, AShareOfTheInstancesIsOfThoseThatAreToRun) {
+  Cluster cluster = WithAllOnM1(Instances(4, "MaxUnavailable=50%"));
+  for (int i = 5; i <= 8; ++i) {
+    cluster.model.PutUnit(Web(i), Text("MaxUnavailable=50%"), DesiredState::kLoaded);
+  }
+  cluster.Settle();
+  cluster.model.PutSettings("m1", {.drained = true});
+  cluster.PassUntilIdle();
+  size_t launched = 0;
+  for (const std::string& unit : Moving(cluster)) {
+    if (cluster.model.Unit(unit).desired == DesiredState::kLaunched) ++launched;
+  }
+  EXPECT_EQ(launched, 2u);
+}
+
+TEST(Drain, NamesWhatTheRegistryDoesNotKnow) {
+  Cluster cluster = WithAllOnM1({});
+  cluster.model.Report(
+      "m1", "stray.service",
+      {.uid = "of another time", .load_state = "loaded", .active_state = "active"});
+  cluster.Settle();
+  MachineSettings settings;
+  settings.Drain(cluster.now + absl::Minutes(1), /*forces=*/false);
+  cluster.model.PutSettings("m1", settings);
+  cluster.Settle();
+  EXPECT_THAT(WhyHeld(cluster, "m1", "stray.service"), HasSubstr("in no record"));
+  cluster.now += absl::Minutes(2);
+  cluster.Settle();
+  EXPECT_TRUE(cluster.model.records().settings.Find("m1")->value.drain_expired);
+}
+
 TEST(Drain, TheNextLeaderCountsWhatIsUnderWay) {
   Cluster cluster = WithAllOnM1(Instances(3, ""));
   cluster.model.PutSettings("m1", {.drained = true});

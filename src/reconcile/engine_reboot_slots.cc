@@ -25,8 +25,9 @@ void EngineReconciler::SyncAsker(const std::string& machine) {
 }
 
 // Slots to reboot, so many in each group: those who have asked first come first. A machine that is
-// away keeps its slot, for it is rebooting, and gets none. One that does not ask again would be
-// emptied for nothing, and its slot be lost to the others.
+// away keeps its slot, for it is rebooting, and gets none; nor does one to which units are on their
+// way, which would have nowhere to go. One that does not ask again would be emptied for nothing,
+// and its slot be lost to the others.
 void EngineReconciler::GrantSlots(std::vector<Decision>& decisions) {
   std::map<std::string, size_t> taken;  // by group
   std::set<std::tuple<absl::Time, int64_t, std::string>> asking;
@@ -36,7 +37,7 @@ void EngineReconciler::GrantSlots(std::vector<Decision>& decisions) {
       ++taken[stored.value.lock_group];
     } else if (HasStoppedAsking(stored, asker)) {
       WithdrawRequest(machine, stored, decisions);
-    } else if (view_->machines.Find(machine) != nullptr) {
+    } else if (view_->machines.Find(machine) != nullptr && !targets_.contains(machine)) {
       asking.emplace(stored.value.lock_since, stored.mod_revision, machine);
     }
   }

@@ -111,6 +111,19 @@ TEST(FleetLock, WhoHasAskedFirstComesFirstHoweverOftenItAsksAgain) {
   EXPECT_FALSE(HasSlot(cluster, "m3"));
 }
 
+TEST(FleetLock, AMachineThatUnitsAreOnTheirWayToGetsNoSlotYet) {
+  Cluster cluster = WithMachines({"a.service"});
+  cluster.model.PutSettings("m1", {.drained = true});
+  cluster.PassUntilIdle();
+  ASSERT_EQ(cluster.model.AssignmentOf("a.service", "m1")->next_machine, "m2");
+  cluster.model.PutSettings("m2", {.lock_group = "web"});
+  cluster.PassUntilIdle();
+  EXPECT_FALSE(HasSlot(cluster, "m2"));
+  cluster.Settle();
+  EXPECT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m2"));
+  EXPECT_TRUE(HasSlot(cluster, "m2"));
+}
+
 TEST(FleetLock, WhoStopsAskingWaitsForASlotNoMore) {
   Cluster cluster = WithMachines({}, {"m2", "m3"});
   cluster.model.PutSettings("m1", {.lock_group = "web", .lock_granted = true});

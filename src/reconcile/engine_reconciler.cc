@@ -44,7 +44,7 @@ void EngineReconciler::Apply(const ViewChange& change) {
 
 void EngineReconciler::ApplyReset() {
   // Settings of machines that are away count, too.
-  askers_.clear();
+  std::erase_if(askers_, [&](const auto& asker) { return !view_->settings.Find(asker.first); });
   forgotten_.clear();
   timed_drains_.clear();
   for (const auto& [machine, settings] : view_->settings) {

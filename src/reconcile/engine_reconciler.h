@@ -309,8 +309,15 @@ class EngineReconciler {
   void EndTrial(const RolloutTrial& trial);
 
   // engine_drain.cc: machines that are emptied, and what voluntary moves are held to
+  struct HandOver {
+    std::string from;  // a machine; empty: the unit stays
+    std::string to;
+
+    bool operator==(const HandOver&) const = default;
+  };
   void SyncUnderWay(const std::string& unit);
-  void NoteUnderWay(const std::string& unit, const std::string& from);
+  bool HasYetToStart(const std::string& unit) const;
+  void NoteUnderWay(const std::string& unit, const HandOver& hand_over);
   void NoteDown(const std::string& unit, bool is_down);
   void NoteHandOvers(const Decision& decision);
   std::string WhatHoldsMove(const Group& group, const std::string& from);
@@ -340,6 +347,7 @@ class EngineReconciler {
   void SyncDeadline(const std::string& machine);
   bool IsOverdue(const std::string& machine) const;
   bool WasLeftBehind(const std::string& machine) const;
+  bool IsStrayOn(const std::string& unit, const std::string& machine) const;
   bool IsForced(const std::string& machine) const;
   std::vector<std::string> UnitsHeldOn(const std::string& machine) const;
   void ExpireDrains(std::vector<Decision>& decisions);
@@ -428,10 +436,11 @@ class EngineReconciler {
   // Voluntary moves, and what they wait for.
   std::set<std::string> movers_;                    // units with a move_to
   std::set<std::string> queued_movers_;             // those that wait for others, also of a drain
-  std::map<std::string, std::string> under_way_;    // units that have been told to leave a machine
+  std::map<std::string, HandOver> under_way_;       // units that have been told to leave a machine
                                                     // for another one
   std::map<std::string, size_t> sources_;           // how many of them on each machine
-  absl::flat_hash_set<std::string> down_;           // instances that move or start
+  std::map<std::string, size_t> targets_;           // and to each machine
+  absl::flat_hash_set<std::string> down_;           // instances that move, start or have failed
   std::map<std::string, size_t> down_of_template_;  // how many of them each template has
   absl::flat_hash_map<std::string, size_t> instances_of_;  // as counted in this view
   std::set<std::string> timed_drains_;                     // machines with a deadline that counts

@@ -75,7 +75,13 @@ void EngineReconciler::JudgeRollout(const std::string& key, std::vector<Decision
     return;
   }
   const auto* running = RunningRollout(name);
-  if (running == nullptr) return;
+  if (running == nullptr) {
+    // Health is watched anew once it goes on.
+    if (!started_.empty()) {
+      for (const std::string& unit : UnitsOfRollout(*view_, name)) started_.erase(unit);
+    }
+    return;
+  }
   const RolloutRecord& rollout = running->value;
   std::vector<std::string> names;
   for (std::string& one : NamesOfRollout(*view_, name, rollout)) {
@@ -195,16 +201,17 @@ void EngineReconciler::FindRolloutUnits(const std::string& name, absl::Duration 
     }
     const UnitStatus status = StatusOf(*view_, *UnitName::Parse(unit));
     const bool has_started = status.progress == Progress::kReached;
+    const bool has_ended = ServesNoMore(*view_, record.content_hash, status);
     if (is_to_come) {
-      if (!has_started) ++units.unavailable;
-      (has_started ? units.up : units.down).push_back({unit, name});
+      const bool is_up = has_started && !has_ended;
+      if (!is_up) ++units.unavailable;
+      (is_up ? units.up : units.down).push_back({unit, name});
       continue;
     }
     if (record.rollout != rollout.uid) {
       if (!has_started) ++units.unavailable;
       continue;
     }
-    const bool has_ended = ServesNoMore(*view_, record.content_hash, status);
     const absl::Time healthy_at = HealthyAt(unit, status, healthy_after);
     if (healthy_at <= now_ && !has_ended) continue;
     ++units.unavailable;
@@ -272,6 +279,7 @@ void EngineReconciler::BringRollout(const RolloutStep& step, const Requirements&
     reason = fmt::format("rolling {} of {}", IsRollBack(rollout) ? "back" : "update", name);
   }
   decision.events.push_back({"rolling", unit, "", std::move(reason)});
+  if (record.desired == DesiredState::kLaunched) NoteDown(unit, true);
   decision.writes.emplace_back(PutUnit{unit, std::move(record)});
   Emit(std::move(decision), decisions);
 }

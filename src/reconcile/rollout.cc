@@ -66,17 +66,22 @@ std::vector<std::string> SurplusReplicas(const ClusterView& view, const std::str
 
 RolloutRecord RolloutOf(const RolloutRecord* before, std::string uid,
                         const std::string& content_hash, const std::string& current_hash,
-                        absl::Time now, const std::string& how) {
+                        absl::Time now, const std::string& how,
+                        const std::vector<std::string>& submitted) {
   RolloutRecord rollout = {
       .uid = std::move(uid),
       .content_hash = content_hash,
       .former_hash = FormerText(before, content_hash, current_hash),
       .history = before == nullptr ? std::vector<FormerContent>() : before->history,
       .unknown = before == nullptr ? "" : before->unknown};
-  const bool is_known =
-      std::any_of(rollout.history.begin(), rollout.history.end(),
-                  [&](const FormerContent& former) { return former.content_hash == current_hash; });
-  if (!is_known) Remember(rollout.history, {current_hash, absl::UnixEpoch(), "submit"});
+  const auto note_submitted = [&](const std::string& hash) {
+    const bool is_known =
+        std::any_of(rollout.history.begin(), rollout.history.end(),
+                    [&](const FormerContent& former) { return former.content_hash == hash; });
+    if (!is_known) Remember(rollout.history, {hash, absl::UnixEpoch(), "submit"});
+  };
+  std::for_each(submitted.rbegin(), submitted.rend(), note_submitted);
+  note_submitted(current_hash);
   Remember(rollout.history, {content_hash, now, how});
   return rollout;
 }

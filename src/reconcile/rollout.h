@@ -37,9 +37,12 @@ inline bool IsUnfinished(const RolloutRecord& rollout) {
 
 // The rollout that brings `content_hash` to `name`, whose text is `current_hash`, after what its
 // last rollout (null: none) has left behind. `how` stands in its history: "update", "undo".
+// `submitted` are texts that `name` has had since that rollout and before `current_hash`, the
+// latest first.
 RolloutRecord RolloutOf(const RolloutRecord* before, std::string uid,
                         const std::string& content_hash, const std::string& current_hash,
-                        absl::Time now, const std::string& how);
+                        absl::Time now, const std::string& how,
+                        const std::vector<std::string>& submitted = {});
 
 // The one that takes back what `failed` has brought.
 RolloutRecord RollBackOf(const RolloutRecord& failed, const std::string& why, absl::Time now);

@@ -67,6 +67,7 @@ std::string Encode(const UnitRecord& record) {
   if (record.replicas) message.set_replicas(*record.replicas);
   message.set_made_by_replicas(record.made_by_replicas);
   message.set_rollout(record.rollout);
+  for (const std::string& hash : record.former_hashes) message.add_former_hashes(hash);
   return Serialize(message, record.unknown);
 }
 
@@ -93,6 +94,7 @@ absl::StatusOr<UnitRecord> DecodeUnit(std::string_view bytes) {
       .replicas = message.has_replicas() ? std::optional(message.replicas()) : std::nullopt,
       .made_by_replicas = message.made_by_replicas(),
       .rollout = message.rollout(),
+      .former_hashes = ToVector(message.former_hashes()),
       .unknown = UnknownFields(message)};
 }
 
@@ -129,7 +131,6 @@ std::string Encode(const MachineSettings& record) {
   if (record.lock_repeated != absl::InfinitePast()) {
     message.set_lock_repeated_unix_millis(absl::ToUnixMillis(record.lock_repeated));
   }
-  message.set_lock_id(record.lock_id);
   return Serialize(message, record.unknown);
 }
 
@@ -153,7 +154,6 @@ absl::StatusOr<MachineSettings> DecodeSettings(std::string_view bytes) {
       .lock_granted = message.lock_granted(),
       .lock_since = TimeOr(message.lock_since_unix_millis(), absl::InfinitePast()),
       .lock_repeated = TimeOr(message.lock_repeated_unix_millis(), absl::InfinitePast()),
-      .lock_id = message.lock_id(),
       .unknown = UnknownFields(message)};
 }
 

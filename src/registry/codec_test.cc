@@ -20,7 +20,8 @@ TEST(Codec, EveryFieldOfAUnitSurvives) {
                           .failed_on = {{"m3", 17, 2}, {"m4", 18, 1}},
                           .replicas = 0,
                           .made_by_replicas = true,
-                          .rollout = "r"};
+                          .rollout = "r",
+                          .former_hashes = {"g", "f"}};
   EXPECT_EQ(*DecodeUnit(Encode(record)), record);
 }
 
@@ -80,8 +81,7 @@ TEST(Codec, SettingsLeadersRecordsOfTheClusterAndEventsSurvive) {
                                  .lock_group = "workers",
                                  .lock_granted = true,
                                  .lock_since = absl::FromUnixMillis(1'700'000'000'000),
-                                 .lock_repeated = absl::FromUnixMillis(1'700'000'060'000),
-                                 .lock_id = "c0ffee"};
+                                 .lock_repeated = absl::FromUnixMillis(1'700'000'060'000)};
   EXPECT_EQ(*DecodeSettings(Encode(settings)), settings);
   const LeaderRecord leader{.machine = "m1", .epoch = "e"};
   EXPECT_EQ(*DecodeLeader(Encode(leader)), leader);

@@ -51,6 +51,16 @@ std::string Canonical(const UnitFile& file) {
   return canonical.ok() ? canonical->hash() : file.hash();
 }
 
+// The next rollout is to know which instances have had their text from the template.
+void NoteFormerText(UnitRecord& record, const std::string& next) {
+  constexpr size_t kMost = 10;
+  auto& former = record.former_hashes;
+  std::erase_if(
+      former, [&](const std::string& hash) { return hash == next || hash == record.content_hash; });
+  former.insert(former.begin(), record.content_hash);
+  if (former.size() > kMost) former.resize(kMost);
+}
+
 absl::Status CheckChange(const UnitChange& change, const UnitName& name) {
   if (change.desired && *change.desired != DesiredState::kInactive && name.is_template()) {
     return absl::InvalidArgumentError(
@@ -283,6 +293,7 @@ class Job : public std::enable_shared_from_this<Job> {
           return Refuse(std::move(status));
         }
         submitted_[item.name->full()] = change.file;
+        if (item.name->is_template()) NoteFormerText(record, change.file->hash());
         record.content_hash = change.file->hash();
         // They judge another text.
         record.refusal.clear();

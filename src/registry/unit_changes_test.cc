@@ -16,7 +16,9 @@
 namespace fleet::registry {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using Effect = UnitChangeResult::Effect;
 
 std::shared_ptr<const UnitFile> File(std::string text) {
@@ -178,6 +180,16 @@ TEST_F(UnitChanges, KeepsTheStoredTextUnlessToldToReplaceIt) {
   result = Apply({.name = "a.service", .file = Other(), .replace = true});
   EXPECT_TRUE(result.same);
   EXPECT_EQ(result.effect, Effect::kUnchanged);
+}
+
+TEST_F(UnitChanges, ATemplateRemembersTheTextsThatAreReplaced) {
+  const auto third = std::make_shared<const UnitFile>(*UnitFile::Parse("[Service]\nType=exec\n"));
+  for (const auto& file : {Sleeper(), Other(), third, Other()}) {
+    Apply({.name = "web@.service", .file = file, .replace = true});
+    Apply({.name = "a.service", .file = file, .replace = true});
+  }
+  EXPECT_THAT(Record("web@.service").former_hashes, ElementsAre(third->hash(), Sleeper()->hash()));
+  EXPECT_THAT(Record("a.service").former_hashes, IsEmpty());
 }
 
 TEST_F(UnitChanges, RefusesADifferingTextWhenAskedTo) {
