@@ -1,5 +1,7 @@
 // Scaling, rolling updates and restarts over the API.
 
+#include "reconcile/rollout.h"
+
 #include <memory>
 #include <optional>
 #include <string>
