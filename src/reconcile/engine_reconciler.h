@@ -279,8 +279,13 @@ class EngineReconciler {
     std::string no_place;      // why a unit would be stopped and be nowhere
     bool has_to_wait = false;  // that is known only once others have got where they go
     // What is pretended.
-    std::vector<std::string> texts;                                       // of these units
-    std::vector<std::pair<scheduler::UnitId, Occupancy::Places>> places;  // those before
+    std::vector<std::string> texts;  // of these units
+    struct Move {
+      scheduler::UnitId id;
+      Occupancy::Places before;
+      std::string to;
+    };
+    std::vector<Move> moves;
   };
   void MarkRolloutOf(const std::string& unit);
   void MarkRolloutsOfInstances(const std::string& template_name);
@@ -305,6 +310,8 @@ class EngineReconciler {
   // engine_rollout_trial.cc
   void TryStep(const RolloutStep& step, bool others_move, RolloutTrial& trial);
   bool HasAPlace(const std::string& unit);
+  bool HasAPlaceOnceOthersHaveGone(const Member& member, const Group& group, const Placed& live,
+                                   const RolloutTrial& trial);
   std::string WhyNowhere(const Group& group);
   void EndTrial(const RolloutTrial& trial);
 

@@ -221,7 +221,7 @@ void EngineReconciler::FindRolloutUnits(const std::string& name, absl::Duration 
       continue;
     }
     ++units.under_way;
-    units.moving = units.moving || !HasItsText(unit, record);
+    units.moving = units.moving || !HasItsText(unit, record) || under_way_.contains(unit);
     if (has_started && !has_ended) {
       next_wakeup_ = std::min(next_wakeup_, healthy_at);
       at_wakeup_.insert(KeyOf(name));

@@ -75,6 +75,17 @@ TEST_F(RolloutPlaces, CountsWhereABatchItselfWillGo) {
   EXPECT_THAT(StoppedOrMoved(), IsEmpty());
 }
 
+TEST_F(RolloutPlaces, WaitsForTheRoomThatItsOwnMovesLeave) {
+  cluster.model.PutMachineOf("m1", 4, 10);
+  Begin(2, "ReserveMemory=5G");
+  cluster.model.PutMachineOf("m2", 4, 7);
+  Update("ReserveMemory=7G", "2");
+  for (int turn = 0; turn < 4; ++turn) Wait(absl::Seconds(2));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+  EXPECT_THAT(cluster.model.MachinesOf(Web(1)), ElementsAre("m2"));
+  EXPECT_THAT(cluster.model.MachinesOf(Web(2)), ElementsAre("m1"));
+}
+
 TEST_F(RolloutPlaces, JudgesNoMoveWhileOneThatItHasReachedHasNotGotWhereItGoes) {
   cluster.model.PutMachineOf("m1", 4, 4, {{"disk", "hdd"}});
   Begin(2, "ReserveMemory=1G");

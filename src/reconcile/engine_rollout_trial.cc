@@ -52,8 +52,12 @@ void EngineReconciler::TryStep(const RolloutStep& step, bool others_move, Rollou
   if (trial.has_to_wait) return;
   if (const auto target = ChooseFor(group, live->machine)) {
     for (const Member& one : group) {
-      trial.places.emplace_back(one.id, occupancy_.PretendAlsoOn(one.id, *target));
+      trial.moves.push_back({one.id, occupancy_.PretendAlsoOn(one.id, *target), *target});
     }
+    return;
+  }
+  if (HasAPlaceOnceOthersHaveGone(member, group, *live, trial)) {
+    trial.has_to_wait = true;
     return;
   }
   // It would be stopped with those that follow it. Then nothing of its former text is left, which
@@ -65,6 +69,21 @@ void EngineReconciler::TryStep(const RolloutStep& step, bool others_move, Rollou
       "{} goes on with the text that it has: with the one that is brought it may not stay on {} "
       "({}), and {}",
       step.unit, live->machine, why, WhyNowhere(stopped));
+}
+
+// Those whose turn is the same leave room where they are.
+bool EngineReconciler::HasAPlaceOnceOthersHaveGone(const Member& member, const Group& group,
+                                                   const Placed& live, const RolloutTrial& trial) {
+  if (trial.moves.empty()) return false;
+  std::vector<Occupancy::Places> before;
+  before.reserve(trial.moves.size());
+  for (const RolloutTrial::Move& move : trial.moves) {
+    before.push_back(occupancy_.PretendOnlyOn(move.id, move.to));
+  }
+  const bool has_a_place =
+      MustLeave(member, live).empty() || ChooseFor(group, live.machine).has_value();
+  for (size_t i = 0; i < before.size(); ++i) occupancy_.Restore(trial.moves[i].id, before[i]);
+  return has_a_place;
 }
 
 // Whether there is a machine for the unit with the text that it has.
@@ -82,8 +101,8 @@ std::string EngineReconciler::WhyNowhere(const Group& group) {
 // All is as the view and what is in flight say.
 void EngineReconciler::EndTrial(const RolloutTrial& trial) {
   pretended_.clear();
-  for (auto it = trial.places.rbegin(); it != trial.places.rend(); ++it) {
-    occupancy_.Restore(it->first, it->second);
+  for (auto it = trial.moves.rbegin(); it != trial.moves.rend(); ++it) {
+    occupancy_.Restore(it->id, it->before);
   }
   for (const std::string& unit : trial.texts) {
     const std::string& hash = view_->units.Find(unit)->value.content_hash;
