@@ -54,6 +54,12 @@ class EngineMetricsTest : public ::testing::Test {
     return text.Take();
   }
 
+  int Passes() const {
+    const std::string name = "\nfleet_engine_pass_duration_seconds_count ";
+    const std::string text = Text();
+    return std::stoi(text.substr(text.find(name) + name.size()));
+  }
+
   registry::testing::ManualExecutor executor_;
   registry::testing::FakeStore store_{&executor_};
   std::map<std::string, store::LeaseId> leases_;
@@ -86,6 +92,19 @@ TEST_F(EngineMetricsTest, APlacementCountsOnceItIsCommitted) {
   EXPECT_THAT(Text(), HasSubstr("fleet_engine_placements_total{reason=\"scheduled\"} 1\n"));
   EXPECT_THAT(Text(), HasSubstr("fleet_engine_events_total{kind=\"placed\"} 1\n"));
   EXPECT_THAT(Text(), Not(HasSubstr("fleet_engine_pass_duration_seconds_count 0\n")));
+}
+
+TEST_F(EngineMetricsTest, EverythingIsLookedAtEachMinuteThoughSomethingWaitsForItsTime) {
+  PutMachine("m1");
+  store_.Set(kKeys.Settings("m0"),
+             registry::Encode(MachineSettings{.lock_group = "web", .lock_granted = true}));
+  store_.Set(kKeys.Settings("m1"),
+             registry::Encode(MachineSettings{
+                 .lock_group = "web", .lock_repeated = absl::UnixEpoch() + absl::Hours(1)}));
+  Settle();
+  const int before = Passes();
+  executor_.Advance(absl::Minutes(10));  // the request is withdrawn later
+  EXPECT_GE(Passes() - before, 9);
 }
 
 TEST_F(EngineMetricsTest, AUnitOfALostMachineCountsAsMoved) {
