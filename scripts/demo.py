@@ -186,10 +186,10 @@ def bring_up():
 
 def start_units(fleet):
     headline("A service, and three that must not share a machine (X-Conflicts=mysql*.service)")
-    out = fleet.show("start", f"examples/{HELLO}")
+    out = fleet.show("start", f"examples/hello/{HELLO}")
     check("fleetctl says where hello.service was launched",
           f"Unit {HELLO} launched on " in out, out)
-    fleet.show("start", *[f"examples/{name}" for name in MYSQL])
+    fleet.show("start", *[f"examples/mysql/{name}" for name in MYSQL])
     now = fleet.wait("all four run", lambda now: now.all_run([HELLO, *MYSQL]))
     check("each mysql has a machine of its own",
           len({now.host(name) for name in MYSQL}) == len(MYSQL), str(now))
@@ -316,9 +316,9 @@ def demo_single():
     fleet.show("list-machines")
 
     headline("A service, and three that must not share a machine (X-Conflicts=mysql*.service)")
-    fleet.show("start", f"examples/{HELLO}")
-    fleet.show("start", f"examples/{MYSQL[0]}")
-    fleet.show("start", "--no-block", *[f"examples/{name}" for name in MYSQL[1:]])
+    fleet.show("start", f"examples/hello/{HELLO}")
+    fleet.show("start", f"examples/mysql/{MYSQL[0]}")
+    fleet.show("start", "--no-block", *[f"examples/mysql/{name}" for name in MYSQL[1:]])
     now = fleet.wait("the first mysql runs, the others wait",
                      lambda now: now.all_run([HELLO, MYSQL[0]]) and
                      all(now.waits(name) for name in MYSQL[1:]))

@@ -13,7 +13,7 @@ def test_a_container_runs_is_shown_fails_over_and_leaves_nothing(new_lab, engine
     for machine in lab.machines:
         make_busybox(lab, machine, engine, image)
     name = f"hello-{engine}.service"
-    example = str(ROOT / "examples" / name)
+    example = str(ROOT / "examples" / "hello" / name)
 
     def containers(machine, *options):
         return lab.run(machine, engine, "ps", "--format={{.ID}}", *options).split()

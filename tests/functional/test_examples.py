@@ -143,6 +143,19 @@ def test_a_job_runs_by_the_clock_once_in_the_cluster(example):
     assert lab.show(machine, "report.timer", "ActiveState") == {"ActiveState": "active"}
 
 
+def test_hello_says_so_in_its_journal(example):
+    lab = example("hello")
+    lab.ctl("start", "hello")
+    machine = lab.where("hello.service")
+    wait_for(lambda: f"Hello from {machine}" in lab.ctl("journal", "hello").stdout, "a greeting")
+
+
+def test_the_mysqls_are_kept_apart(example):
+    lab = example("mysql")
+    lab.ctl("start", "mysql.1", "mysql.2", "mysql.3")
+    assert {lab.where(f"mysql.{number}.service") for number in (1, 2, 3)} == set(lab.machines)
+
+
 def test_every_machine_ships_its_log_to_the_collector(example):
     lab = example("logs")
     lab.ctl("start", "log-collector")
@@ -165,8 +178,8 @@ def test_every_machine_ships_its_log_to_the_collector(example):
 
 
 def test_each_unit_of_an_example_is_told_of_in_its_readme():
-    folders = [path.parent for path in (ROOT / "examples").glob("*/README.md")]
-    assert len(folders) >= 5
+    folders = [path for path in (ROOT / "examples").iterdir() if path.name != "README.md"]
+    assert len(folders) >= 7
     for folder in folders:
         text = (folder / "README.md").read_text()
         for unit in folder.iterdir():

@@ -57,6 +57,6 @@ def test_each_document_and_the_example_configuration_are_installed(root):
     documents = [name for name in os.listdir(os.path.join(manpage.ROOT, "docs"))
                  if name.endswith(".md")]
     assert len(documents) >= 3
-    for name in ["README.md", "fleet.conf", "examples/hello.service", "monitoring/fleet.rules.yml",
+    for name in ["README.md", "fleet.conf", "examples/hello/hello.service", "monitoring/fleet.rules.yml",
                  *(f"docs/{name}" for name in documents)]:
         assert (root / "usr/share/doc/fleet" / name).is_file(), name
