@@ -33,6 +33,17 @@ struct EngineReconciler::RolloutUnits {
 
 namespace {
 
+// The report that it is up; null if it is not.
+const StateReport* UpReportOf(const ClusterView& view, const std::string& unit) {
+  for (auto it = FirstOf(view.states, unit); InUnit(it, view.states, unit); ++it) {
+    const std::string& active = it->second.value.active_state;
+    if (active == "active" || active == "activating" || active == "reloading") {
+      return &it->second.value;
+    }
+  }
+  return nullptr;
+}
+
 std::string KeyOf(const std::string& name) { return std::string(kRolloutPrefix) + name; }
 
 }  // namespace
@@ -184,10 +195,19 @@ void EngineReconciler::FindRolloutUnits(const std::string& name, absl::Duration 
     units.all.push_back(unit);
     const bool is_to_come = share == RolloutShare::kToCome;
     if (record.desired != DesiredState::kLaunched) {
-      if (!is_to_come || rollout.restarts) continue;
+      if (rollout.restarts) continue;
       if (in_flight_.contains(unit)) {
-        ++units.under_way;
-      } else {
+        if (is_to_come) ++units.under_way;
+      } else if (const auto* report = UpReportOf(*view_, unit); report != nullptr) {
+        // A socket or a timer has started it. A new text stops it, until that happens again.
+        ++units.total;
+        if (is_to_come) {
+          units.up.push_back({unit, name});
+        } else if (report->content_hash != record.content_hash) {
+          ++units.unavailable;
+          ++units.under_way;
+        }
+      } else if (is_to_come) {
         units.idle.push_back({unit, name});
       }
       continue;

@@ -94,6 +94,22 @@ TEST_F(Rollout, BringsTextsAtOnceToThoseThatDoNotRun) {
   EXPECT_EQ(record().state, RolloutState::kDone);
 }
 
+TEST_F(Rollout, TakesThoseThatASocketHasStartedOneByOne) {
+  Begin(3);
+  for (int number = 1; number <= 3; ++number) {
+    cluster.model.SetDesired(Web(number), DesiredState::kLoaded);
+  }
+  Settle();
+  Report(Web(1), "active");
+  Report(Web(2), "active");
+  Update("Weight=2");
+  cluster.PassUntilIdle();
+  EXPECT_THAT(Updated(), ElementsAre(Web(1), Web(3)));
+  Settle();
+  EXPECT_THAT(Updated(), ElementsAre(Web(1), Web(2), Web(3)));
+  EXPECT_EQ(record().state, RolloutState::kDone);
+}
+
 TEST_F(Rollout, PausesWhenAUnitFails) {
   Begin(3);
   Update("Weight=2");
