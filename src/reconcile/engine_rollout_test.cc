@@ -208,6 +208,7 @@ TEST_F(Rollout, WatchesHealthAnewAfterAPause) {
   cluster.model.PutRollout(kTemplate, paused);
   Wait(absl::Minutes(5));  // it may have come and gone
   Resume();
+  Settle();
   Wait(absl::Seconds(59));
   EXPECT_THAT(Updated(), ElementsAre(Web(1)));
   Wait(absl::Seconds(1));

@@ -3,6 +3,7 @@
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/output.h"
 #include "fleetctl/plan_table.h"
 
 namespace fleet::fleetctl {
