@@ -35,8 +35,9 @@ class FeaturesApi : public ::testing::Test {
     const auto file = std::make_shared<const UnitFile>(*UnitFile::Parse(kText));
     store_.Set(keys_.Content(file->hash()), registry::Encode(Content{file}));
     for (const char* unit : {"a.service", "b.service"}) {
-      store_.Set(keys_.Unit(unit),
-                 registry::Encode(UnitRecord{.uid = unit, .content_hash = file->hash()}));
+      store_.Set(keys_.Unit(unit), registry::Encode(UnitRecord{.uid = unit,
+                                                               .desired = DesiredState::kLaunched,
+                                                               .content_hash = file->hash()}));
     }
     ShowView();
   }
