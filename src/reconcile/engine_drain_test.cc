@@ -270,6 +270,19 @@ TEST(Drain, AShareOfTheInstancesIsOfThoseThatAreToRun) {
   EXPECT_EQ(launched, 2u);
 }
 
+TEST(Drain, OfAMachineThatDiesNothingIsLeftOnceItsUnitsAreElsewhere) {
+  Cluster cluster = WithAllOnM1({{"a.service", ""}, {"bound.service", "MachineID=m1"}});
+  cluster.model.PutSettings("m1", {.drained = true});
+  cluster.PassUntilIdle();
+  cluster.model.LoseMachine("m1");
+  cluster.Settle();
+  cluster.now += absl::Minutes(1);
+  cluster.Settle();
+  ASSERT_THAT(cluster.model.MachinesOf("a.service"), ElementsAre("m2"));
+  ASSERT_NE(cluster.model.records().assignments.Find(UnitOnMachine{"a.service", "m1"}), nullptr);
+  EXPECT_THAT(UnitsLeftOn(cluster.model.records(), "m1"), Not(Contains("a.service")));
+}
+
 TEST(Drain, NamesWhatTheRegistryDoesNotKnow) {
   Cluster cluster = WithAllOnM1({});
   cluster.model.Report(

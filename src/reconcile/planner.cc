@@ -334,9 +334,16 @@ absl::StatusOr<std::vector<RebalanceMove>> PlanRebalance(const ClusterViewPtr& v
 }
 
 std::vector<std::string> UnitsLeftOn(const ClusterView& view, const std::string& machine) {
+  const bool is_there = view.machines.Find(machine) != nullptr;
   std::set<std::string> units;
   const auto look = [&](const UnitOnMachine& place) {
-    if (place.machine == machine && IsLeft(view, place)) units.insert(place.unit);
+    if (place.machine != machine) return;
+    // One that is gone says no more that something has ended there.
+    const auto* assigned = view.assignments.Find(place);
+    const bool is_left =
+        is_there ? IsLeft(view, place)
+                 : assigned != nullptr && assigned->value.state != AssignmentState::kGone;
+    if (is_left) units.insert(place.unit);
   };
   for (const auto& [place, assignment] : view.assignments) look(place);
   for (const auto& [place, state] : view.states) look(place);
