@@ -37,13 +37,24 @@ constexpr std::string_view kSchemas = R"json({
  "desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
  "moveTo":{"type":"string"},"replicas":{"type":"integer"},"madeByReplicas":{"type":"boolean"},
  "currentState":{"type":"string","enum":["inactive","loaded","launched"]},
- "machineID":{"type":"string","required":true},
+ "machineID":{"type":"string"},
  "uid":{"type":"string"},"hash":{"type":"string"},"content":{"type":"string"},
  "description":{"type":"string"},"global":{"type":"boolean"},"target":{"type":"string"},
  "progress":{"type":"string","enum":["waiting","pending","reached","failed"]},
  "reason":{"type":"string"},"systemdLoadState":{"type":"string"},
  "systemdActiveState":{"type":"string"},"systemdSubState":{"type":"string"},
- "drift":{"type":"string"},"logTail":{"type":"string"},"machines":{"type":"array","items":{"type":"object"}}}},
+ "drift":{"type":"string"},"logTail":{"type":"string"},
+ "machines":{"type":"array","items":{"type":"object","properties":{
+  "machineID":{"type":"string","required":true},
+  "currentState":{"type":"string","enum":["inactive","loaded","launched"]},
+  "progress":{"type":"string","enum":["waiting","pending","reached","failed"]},
+  "reason":{"type":"string"},"systemdLoadState":{"type":"string"},
+  "systemdActiveState":{"type":"string"},"systemdSubState":{"type":"string"},
+  "drift":{"type":"string"},"logTail":{"type":"string"}}}}}},
+"UnitRequest":{"id":"UnitRequest","type":"object","properties":{
+ "name":{"type":"string"},"desiredState":{"type":"string","enum":["inactive","loaded","launched"]},
+ "content":{"type":"string"},"options":{"type":"array","items":{"$ref":"UnitOption"}},
+ "replace":{"type":"boolean"},"force":{"type":"boolean"}}},
 "UnitPage":{"id":"UnitPage","type":"object","properties":{
  "units":{"type":"array","items":{"$ref":"Unit"}},"nextPageToken":{"type":"string"}}},
 "Event":{"id":"Event","type":"object","properties":{

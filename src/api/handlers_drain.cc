@@ -138,6 +138,7 @@ void AddDrainRoutes(ApiState& state) {
                         .name = name,
                         .description = description,
                         .request_schema = schema,
+                        .body_optional = true,
                         .conditional = true,
                         .handler = [&state, read](const Request& request, Responder respond) {
                           Change(state, request, read, std::move(respond));

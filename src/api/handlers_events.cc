@@ -136,6 +136,7 @@ void AddEventRoutes(ApiState& state) {
                .description = "Retrieve a page of what the cluster did, the oldest first.",
                .parameters = {"nextPageToken", "limit", "unitName", "machineID", "after", "follow"},
                .response_schema = "EventPage",
+               .may_stream = true,
                .handler = [&state](const Request& request, Responder respond) {
                  if (request.query.IsTrue("follow")) {
                    FollowEvents(state, request, std::move(respond));

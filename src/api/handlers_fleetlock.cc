@@ -189,6 +189,7 @@ void Add(ApiState& state, const char* path, const char* what, Handler handler) {
        .pattern = path,
        .description = what,
        .request_schema = "LockRequest",
+       .protocol_header = "fleet-lock-protocol",
        .response_schema = "LockAnswer",
        .error_schema = "LockError",
        .any_content_type = true,  // its own header is asked for

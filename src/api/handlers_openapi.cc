@@ -92,14 +92,28 @@ constexpr std::string_view kETag =
     "up to the dash (of a rollout: which one it is, and its state): writes compare only that, so "
     "that a change of status does not make them fail.";
 
+constexpr std::string_view kRetryAfter = "Of 503: in how many seconds it may be tried again.";
+
+constexpr std::string_view kEventStream = "text/event-stream";
+
 Json HeaderParameter(std::string name, std::string_view description) {
   Json parameter = {{"name", std::move(name)}, {"in", "header"}};
   parameter.update(Header(description));
   return parameter;
 }
 
-// The headers of a conditional request.
-void AddConditions(const Route& route, Json& parameters) {
+// The headers that a request may have, or has to.
+void AddHeaders(const Route& route, Json& parameters) {
+  if (!route.protocol_header.empty()) {
+    Json header = HeaderParameter(route.protocol_header, "The protocol, so that no form asks it.");
+    header["required"] = true;
+    header["schema"]["enum"] = Json::array({"true"});
+    parameters.push_back(std::move(header));
+  }
+  if (route.may_stream || route.response_type == kEventStream) {
+    parameters.push_back(HeaderParameter(
+        "Last-Event-ID", "The id of the last message of a stream that goes on with this one."));
+  }
   if (!route.conditional) return;
   if (route.method == "GET") {
     parameters.push_back(HeaderParameter(
@@ -125,11 +139,15 @@ Json Responses(const Route& route) {
     Json content = Json::object();
     content[route.response_type] =
         route.response_schema.empty() ? Json::object() : Reference(route.response_schema);
+    if (route.may_stream) content[std::string(kEventStream)] = {{"schema", {{"type", "string"}}}};
     responses["200"] = {{"description", "It is as asked for."}, {"content", std::move(content)}};
-    if (route.conditional) responses["200"]["headers"]["ETag"] = Header(kETag);
   } else {
     if (route.method == "PUT") responses["201"] = {{"description", "It is created."}};
     responses["204"] = {{"description", "It is done."}};
+  }
+  // What is deleted has no version any more.
+  if (route.has_tag || (route.conditional && (has_body || route.method != "DELETE"))) {
+    for (Json& response : responses) response["headers"]["ETag"] = Header(kETag);
   }
   if (route.conditional && route.method == "GET") {
     responses["304"] = {{"description", "The client has it."}};
@@ -141,6 +159,7 @@ Json Responses(const Route& route) {
                         {"content", {{"application/json", Reference(route.error_schema)}}}};
   }
   responses["default"] = {{"description", "It is not, and why."},
+                          {"headers", {{"Retry-After", Header(kRetryAfter)}}},
                           {"content", {{"application/json", Reference(route.error_schema)}}}};
   return responses;
 }
@@ -159,10 +178,11 @@ Json OperationOf(const Route& route) {
   }
   for (const std::string& name : route.parameters)
     parameters.push_back(ParameterOf(name, /*in_path=*/false));
-  AddConditions(route, parameters);
+  AddHeaders(route, parameters);
   if (!parameters.empty()) operation["parameters"] = std::move(parameters);
   if (!route.request_schema.empty()) {
     operation["requestBody"] = {
+        {"required", !route.body_optional},
         {"content", {{"application/json", Reference(route.request_schema)}}}};
   }
   operation["responses"] = Responses(route);

@@ -151,6 +151,7 @@ void AddPlanningRoutes(ApiState& state) {
                       .name = "Apply",
                       .description = "Move running Units so that the load is even.",
                       .request_schema = "RebalanceRequest",
+                      .body_optional = true,
                       .response_schema = "Plan",
                       .handler = [&state](const Request& request, Responder respond) {
                         PostRebalance(state, request, std::move(respond));

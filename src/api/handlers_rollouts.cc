@@ -480,6 +480,7 @@ struct ChangeRoute {
   const char* name;
   const char* description;
   const char* schema = "";
+  bool body_optional = false;
   Drafter drafter;
   bool conditional = true;
 };
@@ -493,7 +494,9 @@ void AddChange(ApiState& state, const ChangeRoute& change) {
        .name = change.name,
        .description = change.description,
        .request_schema = change.schema,
+       .body_optional = change.body_optional,
        .response_schema = "Rollout",
+       .has_tag = true,
        .max_body = kMaxBody,
        .conditional = change.conditional,
        .handler = [&state, drafter = change.drafter](const Request& request, Responder respond) {
@@ -556,6 +559,7 @@ void AddRolloutRoutes(ApiState& state) {
                     .description = "Bring a former text back, in the same way.",
                     .schema = "UndoRequest",
                     .drafter = IfMatches<DraftUndo>});
+                    .body_optional = true,
   AddChange(state,
             {.method = "PUT",
              .pattern = "/fleet/v1/rollouts/{unitName}",

@@ -258,7 +258,7 @@ void AddUnitRoutes(ApiState& state) {
                       .name = "Set",
                       .description = "Create or update a Unit.",
                       .parameters = {"replace", "force"},
-                      .request_schema = "Unit",
+                      .request_schema = "UnitRequest",
                       .any_member = true,
                       .conditional = true,
                       .handler = [&state](const Request& request, Responder respond) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "api/api.h"
+#include "fmt/core.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "registry/testing/fake_store.h"
@@ -120,8 +121,9 @@ TEST_F(OpenApiTest, ConditionsAreDocumentedWhereTheyCount) {
     for (const auto& method : path.second) {
       std::set<std::string> headers;
       for (const auto& parameter : method.second["parameters"]) {
-        if (parameter["in"].as<std::string>() == "header")
-          headers.insert(parameter["name"].as<std::string>());
+        const auto name = parameter["name"].as<std::string>();
+        if (parameter["in"].as<std::string>() == "header" && name.starts_with("If-"))
+          headers.insert(name);
       }
       if (headers.empty()) continue;
       const std::string what = absl::AsciiStrToUpper(method.first.as<std::string>()) + " " +
@@ -151,6 +153,32 @@ TEST_F(OpenApiTest, ConditionsAreDocumentedWhereTheyCount) {
 }
 
 // Collects what `node` and what is below it refers to.
+TEST_F(OpenApiTest, NamesTheHeadersThatRequestsHaveToHaveAndMayHave) {
+  std::set<std::string> found;
+  for (const auto& path : document_["paths"]) {
+    for (const auto& method : path.second) {
+      for (const auto& parameter : method.second["parameters"]) {
+        const auto name = parameter["name"].as<std::string>();
+        if (parameter["in"].as<std::string>() != "header" || name.starts_with("If-")) continue;
+        found.insert(fmt::format("{} {}{}", path.first.as<std::string>(), name,
+                                 parameter["required"].as<bool>(false) ? " required" : ""));
+      }
+    }
+  }
+  EXPECT_THAT(found, ::testing::UnorderedElementsAre(
+                         "/v1/pre-reboot fleet-lock-protocol required",
+                         "/v1/steady-state fleet-lock-protocol required",
+                         "/fleet/v1/events Last-Event-ID", "/fleet/v1/watch Last-Event-ID",
+                         "/fleet/v1/units/{unitName}/journal Last-Event-ID"));
+}
+
+TEST_F(OpenApiTest, EventsComeAsPagesAndAsAStream) {
+  const YAML::Node content =
+      document_["paths"]["/fleet/v1/events"]["get"]["responses"]["200"]["content"];
+  EXPECT_TRUE(content["application/json"].IsDefined());
+  EXPECT_TRUE(content["text/event-stream"].IsDefined());
+}
+
 void CollectReferences(const YAML::Node& node, std::set<std::string>& found) {
   if (node.IsMap()) {
     for (const auto& member : node) {

@@ -23,11 +23,15 @@ struct Route {
   std::string description;
   std::vector<std::string> parameters;  // of the query
   std::string request_schema;           // of the discovery document
+  bool body_optional = false;           // a request without a body asks for something, too
+  std::string protocol_header;          // has to be there, with the value "true"
   // Bodies may have members that the schema does not know (as fleet 1.0 took them), or it is seen
   // to elsewhere that they have not.
   bool any_member = false;
   std::string response_schema;
   std::string response_type = "application/json";  // of an answer that is no error
+  bool may_stream = false;  // server-sent events come in its place, if asked for (follow=true)
+  bool has_tag = false;     // answers have an ETag, though no request is conditional
   std::string error_schema = "Error";
   size_t max_body = 1 << 20;  // bytes; more is answered 413
   // Taken whatever its content type says, where something else keeps other sites' forms out.
