@@ -281,7 +281,8 @@ void CheckEffect(Cluster& cluster, const Exchange& exchange) {
           "what is refused, and what only asks, stores nothing", shown);
     return;
   }
-  if (method == "DELETE") {
+  const bool is_unit = !unit.empty() && unit.find('/') == std::string::npos;  // no …/scale
+  if (method == "DELETE" && is_unit) {
     Check(response.code == 204 && exchange.existed && !cluster.Exists(unit), "DELETE removes",
           shown);
   }
@@ -295,7 +296,7 @@ void CheckEffect(Cluster& cluster, const Exchange& exchange) {
       Check(result.value("code", 500) < 500, "a change breaks nothing", shown);
     }
   }
-  if (method != "PUT") return;
+  if (method != "PUT" || !is_unit) return;
   Check(response.code == (exchange.existed ? 204 : 201) && cluster.Exists(unit),
         "PUT creates or changes", shown);
   const json stored =

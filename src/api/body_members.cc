@@ -47,7 +47,14 @@ absl::Status Check(const json& value, const json& schema, std::string_view where
 }  // namespace
 
 absl::Status CheckMembers(const json& body, std::string_view schema) {
-  return Check(body, Schemas().at(std::string(schema)), schema);
+  const json& its = Schemas().at(std::string(schema));
+  const bool is_array = its.value("type", "") == "array";
+  if (is_array ? !body.is_array() : !body.is_object()) {
+    return absl::InvalidArgumentError(fmt::format("{} must be {}, and not {}", schema,
+                                                  is_array ? "an array" : "an object",
+                                                  body.type_name()));
+  }
+  return Check(body, its, schema);
 }
 
 }  // namespace fleet::api

@@ -30,10 +30,18 @@ TEST(BodyMembers, AreLookedAtInElementsAndInWhatSchemasReferTo) {
               HasSubstr(R"(options has no member "sektion")"));
 }
 
-TEST(BodyMembers, OfWhatIsOfAnotherTypeNothingIsSaid) {
-  EXPECT_EQ(Wrong("[1]", "DrainRequest"), "");
+TEST(BodyMembers, OfAMemberThatIsOfAnotherTypeNothingIsSaid) {
   EXPECT_EQ(Wrong(R"({"units":7})", "RolloutsRequest"), "");
-  EXPECT_EQ(Wrong("null", "DrainRequest"), "");
+  EXPECT_EQ(Wrong(R"({"units":[7,null]})", "RolloutsRequest"), "");
+}
+
+TEST(BodyMembers, ABodyOfAnotherTypeIsWrong) {
+  EXPECT_EQ(Wrong("[1]", "DrainRequest"), "DrainRequest must be an object, and not array");
+  for (const char* body : {"null", "1", "true", "\"deadline\"", "[]"}) {
+    EXPECT_NE(Wrong(body, "DrainRequest"), "") << body;
+  }
+  EXPECT_EQ(Wrong("[]", "MachinePatch"), "");
+  EXPECT_NE(Wrong("{}", "MachinePatch"), "");
 }
 
 }  // namespace

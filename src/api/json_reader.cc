@@ -16,6 +16,7 @@ absl::StatusOr<json> ParseJson(const std::string& body, std::string_view what) {
 }
 
 const json* FindMember(const json& object, std::string_view name) {
+  if (!object.is_object()) return nullptr;
   const json* found = nullptr;
   for (auto it = object.begin(); it != object.end(); ++it) {
     if (it.key() == name) {

@@ -16,7 +16,7 @@ namespace fleet::api {
 // `what` is what the body should be: "a unit".
 absl::StatusOr<nlohmann::json> ParseJson(const std::string& body, std::string_view what);
 
-// nullptr if absent or null. REQUIRES: object.is_object().
+// nullptr if absent or null, and if `object` is no object.
 const nlohmann::json* FindMember(const nlohmann::json& object, std::string_view name);
 
 absl::StatusOr<std::optional<std::string>> StringMember(const nlohmann::json& object,
