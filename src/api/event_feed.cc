@@ -14,6 +14,9 @@ namespace fleet::api {
 namespace {
 
 constexpr int64_t kRecordsPerRead = 1000;
+// With more unsent, a client that is told what there was gets no more of it: however long that is,
+// it is not dropped for what it had no time to read.
+constexpr size_t kMaxQueued = 256 << 10;
 
 }  // namespace
 
@@ -141,13 +144,15 @@ void EventFeed::Read(const FollowerPtr& follower) {
 }
 
 void EventFeed::Take(const FollowerPtr& follower, const store::RangeResult& result) {
-  for (const store::KeyValue& kv : result.kvs) {
-    Telling telling(kv, prefix_.size());
+  size_t told = 0;
+  for (; told < result.kvs.size() && follower->sink->QueuedBytes() <= kMaxQueued; ++told) {
+    Telling telling(result.kvs[told], prefix_.size());
     Tell(*follower, telling);
   }
   if (follower->sink->closed()) return;
   // What the watch has told between this read and now has not reached this follower.
-  const bool complete = !result.more && (!watch_ || watched_ <= result.revision);
+  const bool complete =
+      told == result.kvs.size() && !result.more && (!watch_ || watched_ <= result.revision);
   if (complete) {
     Join(follower, result.revision);
     return;

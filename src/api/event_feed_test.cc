@@ -1,6 +1,13 @@
 #include "api/event_feed.h"
 
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "api/fake_sink.h"
+#include "fmt/core.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "registry/codec.h"
@@ -85,6 +92,57 @@ TEST_F(EventFeedTest, ManyRecordsAreReadInParts) {
   const std::string told = Follow()->TakeText();
   EXPECT_THAT(told, HasSubstr("u1.service"));
   EXPECT_THAT(told, HasSubstr("u2500.service"));
+}
+
+// Takes what is queued once the loop comes to it, as a connection does.
+class NetworkSink : public FakeSink {
+ public:
+  explicit NetworkSink(Executor* executor) : FakeSink(executor), loop_(executor) {}
+
+  void Send(std::shared_ptr<const std::string> bytes) override {
+    if (closed()) return;
+    queue_ += *bytes;
+    most_queued = std::max(most_queued, queue_.size());
+    if (std::exchange(writing_, true)) return;
+    loop_->Post([this] {
+      writing_ = false;
+      text_ += std::exchange(queue_, std::string());
+      if (auto drained = std::exchange(when_drained_, nullptr)) drained();
+    });
+  }
+  size_t QueuedBytes() const override { return queue_.size(); }
+  void DiscardQueued() override { queue_.clear(); }
+  void OnDrained(absl::AnyInvocable<void()> drained) override {
+    when_drained_ = std::move(drained);
+  }
+
+  size_t most_queued = 0;
+
+ private:
+  Executor* loop_;
+  std::string queue_;
+  bool writing_ = false;
+  absl::AnyInvocable<void()> when_drained_;
+};
+
+TEST_F(EventFeedTest, AHistoryThatIsLongerThanAQueueMayBeIsToldToAClientThatReads) {
+  for (int i = 1; i <= 24; ++i) {
+    Put(i, {{"placed", fmt::format("u{}.service", i), "m1", std::string(512 << 10, 'x')}});
+  }
+  const auto sink = std::make_shared<NetworkSink>(&executor_);
+  feed_.Follow({}, "", [&](Response response) { response.events(sink); });
+  executor_.RunUntilIdle();
+  EXPECT_FALSE(sink->closed());
+  EXPECT_LT(sink->most_queued, 2 << 20);
+  const std::string told = sink->TakeText();
+  EXPECT_EQ(told.find("event: dropped"), std::string::npos);
+  for (int i = 1; i <= 24; ++i) {
+    const std::string unit = fmt::format("\"u{}.service\"", i);
+    EXPECT_NE(told.find(unit), std::string::npos) << unit;
+    EXPECT_EQ(told.find(unit), told.rfind(unit)) << unit;
+  }
+  Put(25, "new.service");
+  EXPECT_THAT(sink->TakeText(), HasSubstr("new.service"));
 }
 
 TEST_F(EventFeedTest, ABrokenWatchEndsTheStreamSoThatTheClientComesBack) {
