@@ -50,6 +50,13 @@ absl::StatusOr<Question> Read(const Request& request) {
   return question;
 }
 
+// One that the cluster has, or had: of any other unit of a machine, its journal is nobody's here.
+bool IsKnown(const ClusterView& view, const std::string& unit) {
+  return view.units.Find(unit) != nullptr ||
+         InUnit(FirstOf(view.assignments, unit), view.assignments, unit) ||
+         InUnit(FirstOf(view.states, unit), view.states, unit);
+}
+
 // The one machine that has the unit, by what is assigned and, failing that, by what is reported.
 absl::StatusOr<std::string> MachineOf(const ClusterView& view, const std::string& unit) {
   const bool registered = view.units.Find(unit) != nullptr;
@@ -58,9 +65,6 @@ absl::StatusOr<std::string> MachineOf(const ClusterView& view, const std::string
   if (machines.empty()) {
     for (auto it = FirstOf(view.states, unit); InUnit(it, view.states, unit); ++it)
       machines.push_back(it->first.machine);
-  }
-  if (machines.empty() && !registered) {
-    return absl::NotFoundError(fmt::format("unit {} does not exist", unit));
   }
   if (machines.empty()) {
     return absl::FailedPreconditionError(
@@ -183,7 +187,8 @@ void Journal(ApiState& state, const Request& request, Responder respond) {
     return;
   }
   // Of another name journalctl might make a pattern.
-  if (!UnitName::Parse(question->journal.unit).ok()) {
+  if (!UnitName::Parse(question->journal.unit).ok() ||
+      !IsKnown(*state.view, question->journal.unit)) {
     respond(ErrorResponse(404, fmt::format("unit {} does not exist", question->journal.unit)));
     return;
   }

@@ -185,3 +185,20 @@ TEST_F(JournalTest, OfAUnitThatIsNowhereIsAnError) {
 
 }  // namespace
 }  // namespace fleet::api
+  EXPECT_TRUE(Get("nowhere.service/journal?machineID=aa1").events);
+TEST_F(JournalTest, OfAUnitThatTheClusterDoesNotHaveIsNobodysAlthoughItsMachineIsNamed) {
+  for (const char* query : {"machineID=aa1", "machineID=aa2", "machineID=aa1&forwarded=true"}) {
+    EXPECT_EQ(Get(std::string("sshd.service/journal?") + query).code, 404) << query;
+  }
+  EXPECT_TRUE(opened_.empty());
+  EXPECT_TRUE(streams_.forwarded.empty());
+}
+
+TEST_F(JournalTest, OfAUnitThatIsDestroyedIsReadAsLongAsSomethingIsKnownOfIt) {
+  store_.Set(keys_.State("aa1", "reported.service"), registry::Encode(StateReport{.uid = "u"}));
+  store_.Set(keys_.Assignment("aa1", "stopping.service"),
+             registry::Encode(Assignment{.uid = "u", .state = AssignmentState::kGone}));
+  EXPECT_TRUE(Get("reported.service/journal?machineID=aa1").events);
+  EXPECT_TRUE(Get("stopping.service/journal?machineID=aa1").events);
+}
+
