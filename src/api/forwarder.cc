@@ -163,7 +163,11 @@ class Exchange : public std::enable_shared_from_this<Exchange<Stream>> {
           }
           Response response = JsonResponse(static_cast<int>(self->parser_.get().result_int()),
                                            std::move(self->parser_.get().body()));
-          response.content_type = std::string(self->parser_.get()[http::field::content_type]);
+          const auto& head = self->parser_.get();
+          response.content_type = std::string(head[http::field::content_type]);
+          if (const auto again = head.find(http::field::retry_after); again != head.end()) {
+            response.headers.emplace_back("Retry-After", std::string(again->value()));
+          }
           self->respond_(std::move(response));
         });
   }

@@ -139,6 +139,21 @@ TEST(StreamIo, NamesWhatCannotBeReached) {
   });
   const std::string answer = near.Get("/");
   EXPECT_THAT(answer, HasSubstr("HTTP/1.1 502"));
+TEST(StreamIo, ForwardsWhenToTryAgain) {
+  const Served far([](const Request&, Responder respond, StreamIo&) {
+    Response response = ErrorResponse(503, "away");
+    response.headers = {{"Retry-After", "7"}};
+    respond(std::move(response));
+  });
+  const Served near([&](const Request&, Responder respond, StreamIo& streams) {
+    streams.Forward({.machine = "m", .endpoints = {far.endpoint()}, .target = "/"},
+                    std::move(respond));
+  });
+  const std::string answer = near.Get("/");
+  EXPECT_THAT(answer, HasSubstr("HTTP/1.1 503"));
+  EXPECT_THAT(answer, HasSubstr("Retry-After: 7\r\n"));
+}
+
   EXPECT_THAT(answer, HasSubstr("machine m cannot be reached: http://127.0.0.1:1: "));
   EXPECT_THAT(answer, HasSubstr("listen_certfile"));
 }
