@@ -63,6 +63,12 @@ void Api::Handle(Request request, Responder respond) {
   state_->router.Dispatch(std::move(request), std::move(respond));
 }
 
+void Api::OnRefused(std::string_view method, std::string_view target, int code) {
+  if (state_->request_metrics) {
+    state_->request_metrics->Count(method, state_->router.PatternOf(target), code);
+  }
+}
+
 std::vector<std::pair<std::string, std::string>> Api::Methods() const {
   std::vector<std::pair<std::string, std::string>> methods;
   for (const Route& route : state_->router.routes())

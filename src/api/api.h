@@ -67,6 +67,7 @@ class Api final : public RequestHandler {
   void OnRegistryHealth(const absl::Status& health);
 
   void Handle(Request request, Responder respond) override;
+  void OnRefused(std::string_view method, std::string_view target, int code) override;
   size_t MaxBody(std::string_view method, std::string_view target) const override;
 
   // What is served: methods and the patterns of their paths.

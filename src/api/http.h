@@ -87,6 +87,9 @@ class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
   virtual void Handle(Request request, Responder respond) = 0;
+  // The server itself has answered a request with this error: it could not be read. `method` and
+  // `target` are as far as they have come.
+  virtual void OnRefused(std::string_view /*method*/, std::string_view /*target*/, int /*code*/) {}
   // How many bytes the body of such a request may have.
   virtual size_t MaxBody(std::string_view method, std::string_view target) const = 0;
 };

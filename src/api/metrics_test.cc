@@ -228,6 +228,17 @@ TEST_F(MetricsApi, RequestsAreCountedByMethodRouteAndCode) {
   EXPECT_THAT(text, Not(HasSubstr("a.service")));
 }
 
+TEST_F(MetricsApi, RequestsThatTheServerRefusedAreCounted) {
+  api_.OnRefused("PUT", "/fleet/v1/units/a.service?force", 413);
+  api_.OnRefused("", "", 400);
+  api_.OnRefused("BREW", "/coffee", 431);
+  const std::string text = Text();
+  EXPECT_THAT(text, HasSubstr("fleet_api_requests_total{method=\"PUT\","
+                              "route=\"/fleet/v1/units/{unitName}\",code=\"413\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("{method=\"other\",route=\"none\",code=\"400\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("{method=\"other\",route=\"none\",code=\"431\"} 1\n"));
+}
+
 TEST_F(MetricsApi, PrometheusFindsTheMachinesWhoseApiIsOnTheNetwork) {
   store_.Set(keys_.Machine("m1"),
              registry::Encode(MachineRecord{

@@ -27,6 +27,10 @@ RequestMetrics::RequestMetrics(metrics::Registry& registry)
                                      "stream, until it begins).",
                                      {"method", "route"}})) {}
 
+void RequestMetrics::Count(std::string_view method, std::string_view route, int code) {
+  requests.With({KnownMethod(method), route.empty() ? "none" : route, std::to_string(code)}).Add();
+}
+
 Responder RequestMetrics::Metered(std::string_view method, std::string_view route,
                                   const Executor* executor, Responder respond) {
   return [this, executor, method = KnownMethod(method), route = route.empty() ? "none" : route,

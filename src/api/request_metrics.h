@@ -18,6 +18,9 @@ struct RequestMetrics {
   Responder Metered(std::string_view method, std::string_view route, const Executor* executor,
                     Responder respond);
 
+  // One that was answered before it could be measured; `route` is as above.
+  void Count(std::string_view method, std::string_view route, int code);
+
   metrics::Family<metrics::Counter>& requests;     // method, route, code
   metrics::Family<metrics::Histogram>& durations;  // method, route
 };

@@ -118,7 +118,12 @@ class Handler : public RequestHandler {
     return target == "/large" ? 64 << 20 : 1 << 20;
   }
 
+  void OnRefused(std::string_view method, std::string_view target, int code) override {
+    refused.push_back(fmt::format("{} {} {}", method, target, code));
+  }
+
   std::vector<std::shared_ptr<EventSink>> sinks;  // only in the API loop
+  std::vector<std::string> refused;               // only in the API loop
   std::vector<Responder> later;
 };
 
@@ -303,6 +308,25 @@ TEST_F(ServerTest, HeadsThatAreTooLargeAreRefused) {
   const auto client = Connect();
   client->Send("GET /x HTTP/1.1\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n");
   EXPECT_THAT(client->ReadToEnd(), StartsWith("HTTP/1.1 431 "));
+}
+
+TEST_F(ServerTest, SaysWhatItRefused) {
+  Start();
+  const auto refused = [&](const std::string& request) {
+    const auto client = Connect();
+    client->Send(request);
+    client->ReadToEnd();
+    return InLoop([&] { return std::exchange(handler_.refused, {}); });
+  };
+  using ::testing::ElementsAre;
+  EXPECT_THAT(refused("PUT /x HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n"),
+              ElementsAre("PUT /x 413"));
+  EXPECT_THAT(refused("PUT /x HTTP/1.1\r\nContent-Length: 200000000\r\n\r\n"),
+              ElementsAre(::testing::EndsWith(" 413")));
+  EXPECT_THAT(refused("GET /x HTTP/1.1\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n"),
+              ElementsAre(::testing::EndsWith(" 431")));
+  EXPECT_THAT(refused("nonsense\r\n\r\n"), ElementsAre(::testing::EndsWith(" 400")));
+  EXPECT_THAT(refused("GET /x HTTP/1.1\r\nConnection: close\r\n\r\n"), ElementsAre());
 }
 
 TEST_F(ServerTest, SlowAndIdleClientsAreDisconnected) {

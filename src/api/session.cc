@@ -235,6 +235,10 @@ template <typename Stream>
 void Session<Stream>::Refuse(int code, std::string_view message) {
   keep_alive_ = false;
   head_ = false;
+  const auto& request = parser_->get();
+  context_->handler->OnRefused(
+      request.method() == http::verb::head ? "GET" : std::string_view(request.method_string()),
+      std::string_view(request.target()), code);
   Respond(ErrorResponse(code, message));
 }
 
