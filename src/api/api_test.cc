@@ -492,6 +492,26 @@ TEST_F(ApiTest, AnUnreachableRegistryIsServiceUnavailable) {
   EXPECT_THAT(MessageOf(response), HasSubstr("may or may not have been stored"));
 }
 
+TEST_F(ApiTest, ABatchOfWhichNothingCouldBeTriedIsServiceUnavailable) {
+  const json two = {{{"name", "a.service"}, {"content", "[Service]\n"}},
+                    {{"name", "b.service"}, {"content", "[Service]\n"}}};
+  store_.FailNext(absl::UnavailableError("refused"));
+  const Response response = Send("POST", "/fleet/v1/batch", json{{"changes", two}}.dump());
+  EXPECT_EQ(response.code, 503) << response.body;
+  EXPECT_EQ(HeaderOf(response, "Retry-After"), "1");
+  EXPECT_THAT(MessageOf(response), StartsWith("fleet server unable to communicate with etcd"));
+  EXPECT_TRUE(store_.contents().empty());
+
+  // One that is wrong is so whatever the registry does.
+  json three = two;
+  three.push_back({{"name", "c.service"}, {"content", 7}});
+  store_.FailNext(absl::UnavailableError("refused"));
+  const json results = Batch(three)["results"];
+  EXPECT_EQ(results[0]["code"], 503);
+  EXPECT_EQ(results[2]["code"], 400);
+  EXPECT_TRUE(Batch(json::array())["results"].empty());
+}
+
 TEST_F(ApiTest, BeforeItHasJoinedItSaysWhyNot) {
   Api fresh({.executor = &executor_, .store = &store_, .unavailable_cause = [] {
                return "10.0.0.1: connection refused";

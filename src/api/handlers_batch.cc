@@ -89,6 +89,15 @@ void WriteResult(JsonWriter& out, const Batch::Entry& entry, const UnitChangeRes
   out.EndObject();
 }
 
+// Why nothing of it could even be tried; OK if anything could.
+absl::Status WhyUnavailable(const Batch& batch, const std::vector<UnitChangeResult>& results) {
+  const bool none = !results.empty() && results.size() == batch.entries.size() &&
+                    std::all_of(results.begin(), results.end(), [](const auto& result) {
+                      return absl::IsUnavailable(result.status);
+                    });
+  return none ? results[0].status : absl::OkStatus();
+}
+
 Response Answer(const Batch& batch, const std::vector<UnitChangeResult>& results,
                 int64_t revision) {
   JsonWriter body;
@@ -113,6 +122,10 @@ void PostBatch(ApiState& state, const Request& request, Responder respond) {
       state.view, std::move(changes),
       [&state, now, batch = *std::move(batch),
        respond = std::move(respond)](std::vector<UnitChangeResult> results) mutable {
+        if (const auto status = WhyUnavailable(batch, results); !status.ok()) {
+          respond(WriteErrorResponse(status));
+          return;
+        }
         int64_t revision = 0;
         for (const auto& result : results) revision = std::max(revision, result.revision);
         WhenSeen(state, revision, std::move(respond),

@@ -191,7 +191,7 @@ constexpr std::string_view kSchemas = R"json({
  "history":{"type":"array","items":{"type":"object","properties":{
   "hash":{"type":"string"},"since":{"type":"string"},"how":{"type":"string"}}}}}},
 "RolloutPage":{"id":"RolloutPage","type":"object","properties":{
- "rollouts":{"type":"array","items":{"$ref":"Rollout"}}}},
+ "rollouts":{"type":"array","items":{"$ref":"Rollout"}},"nextPageToken":{"type":"string"}}},
 "UnitStatePage":{"id":"UnitStatePage","type":"object","properties":{
  "states":{"type":"array","items":{"$ref":"UnitState"}},"nextPageToken":{"type":"string"}}}
 })json";

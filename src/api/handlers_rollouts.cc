@@ -517,10 +517,11 @@ void AddRolloutRoutes(ApiState& state) {
                       .resource = "Rollouts",
                       .name = "List",
                       .description = "Retrieve the last Rollout of each Unit.",
+                      .parameters = {"nextPageToken", "limit"},
                       .response_schema = "RolloutPage",
                       .conditional = true,
-                      .handler = [&state](const Request& /*request*/, Responder respond) {
-                        respond(RolloutsResponse(*state.view));
+                      .handler = [&state](const Request& request, Responder respond) {
+                        respond(RolloutsResponse(*state.view, request.query));
                       }});
   AddWithView(state, {.method = "GET",
                       .pattern = "/fleet/v1/rollouts/{unitName}",
@@ -558,8 +559,8 @@ void AddRolloutRoutes(ApiState& state) {
                     .name = "Undo",
                     .description = "Bring a former text back, in the same way.",
                     .schema = "UndoRequest",
-                    .drafter = IfMatches<DraftUndo>});
                     .body_optional = true,
+                    .drafter = IfMatches<DraftUndo>});
   AddChange(state,
             {.method = "PUT",
              .pattern = "/fleet/v1/rollouts/{unitName}",

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "api/conditional.h"
 #include "api/json_writer.h"
+#include "api/page.h"
 #include "fmt/core.h"
 #include "model/entity_tag.h"
 #include "reconcile/rollout.h"
@@ -109,14 +110,22 @@ Response RolloutResponse(const ClusterView& view, const std::string& name) {
   return response;
 }
 
-Response RolloutsResponse(const ClusterView& view) {
+Response RolloutsResponse(const ClusterView& view, const Query& query) {
+  auto page = ReadPageRequest(query, "rollouts", {}, kMaxPageSize);
+  if (!page.ok()) return ErrorResponse(page.status());
+  if (!query.Get("limit") && page->next_unit.empty()) page->size = view.rollouts.size();
   JsonWriter body;
   SharedByNames shared(view);
   body.BeginObject().Key("rollouts").BeginArray();
-  for (const auto& [name, stored] : view.rollouts) {
-    WriteRollout(body, view, shared, name, stored.value);
+  auto it = view.rollouts.lower_bound(page->next_unit);
+  for (size_t n = 0; n < page->size && it != view.rollouts.end(); ++n, ++it) {
+    WriteRollout(body, view, shared, it->first, it->second.value);
   }
-  body.EndArray().EndObject();
+  body.EndArray();
+  if (it != view.rollouts.end()) {
+    body.Always("nextPageToken", NextPageToken(*page, "rollouts", it->first));
+  }
+  body.EndObject();
   Response response = JsonResponse(200, body.Take());
   AddEntityTag(response);
   return response;

@@ -12,7 +12,8 @@ namespace fleet::api {
 // The last rollout of `name`; 404 if there has been none.
 Response RolloutResponse(const ClusterView& view, const std::string& name);
 
-// The last ones of all.
-Response RolloutsResponse(const ClusterView& view);
+// A page of the last ones of all, as `query` has it; without `limit` and `nextPageToken` they come
+// at once. 400 if it makes no sense.
+Response RolloutsResponse(const ClusterView& view, const Query& query);
 
 }  // namespace fleet::api

@@ -5,8 +5,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/api.h"
+#include "fmt/core.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/features.h"
@@ -442,6 +444,31 @@ TEST_F(RolloutApi, RefusesWhatCannotBeRolledOut) {
               HasSubstr("is global"));
   EXPECT_THAT(refusal(kTemplate, {{"content", "[X-Fleet]\nMachineOf=web@%i.service\n"}}),
               HasSubstr("400 "));
+}
+
+TEST_F(RolloutApi, TheListHasPagesForThoseWhoAskForThem) {
+  for (int i = 1; i <= 5; ++i) {
+    store_.Set(keys_.Rollout(fmt::format("u{}.service", i)),
+               registry::Encode(RolloutRecord{.uid = std::to_string(i)}));
+  }
+  ShowView();
+  const json all = json::parse(Send("GET", "/rollouts").body);
+  EXPECT_EQ(all["rollouts"].size(), 5);
+  EXPECT_FALSE(all.contains("nextPageToken"));
+  json found = json::array();
+  json page = json::parse(Send("GET", "/rollouts?limit=2").body);
+  std::vector<size_t> sizes;
+  for (;;) {
+    sizes.push_back(page["rollouts"].size());
+    for (const json& rollout : page["rollouts"]) found.push_back(rollout);
+    if (!page.contains("nextPageToken") || sizes.size() > 5) break;
+    const auto token = page["nextPageToken"].get<std::string>();
+    page = json::parse(Send("GET", "/rollouts?nextPageToken=" + token).body);
+  }
+  EXPECT_THAT(sizes, ElementsAre(2, 2, 1));
+  EXPECT_EQ(found, all["rollouts"]);
+  EXPECT_EQ(Send("GET", "/rollouts?limit=0").code, 400);
+  EXPECT_EQ(Send("GET", "/rollouts?nextPageToken=bogus").code, 400);
 }
 
 }  // namespace
