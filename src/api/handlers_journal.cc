@@ -119,6 +119,21 @@ std::string MessageOf(std::string_view line, const std::string& unit, const std:
   return fmt::format("id: {}\nevent: entry\ndata: {}\n\n", Field(entry, "__CURSOR"), data.text());
 }
 
+// Without it a journal that breaks off would look like one that is complete. journalctl does not
+// end by itself where it follows. ("error" is what browsers say when a connection breaks.)
+std::string LastMessage(const absl::Status& ended, bool follow, const std::string& machine) {
+  if (ended.ok() && !follow) return "event: end\ndata: {}\n\n";
+  JsonWriter data;
+  data.BeginObject()
+      .Always(
+          "reason",
+          fmt::format("the journal of machine {} cannot be read on: {}; the log of "
+                      "its fleetd may say why",
+                      machine, ended.ok() ? "journalctl has ended" : std::string(ended.message())))
+      .EndObject();
+  return fmt::format("event: failed\ndata: {}\n\n", data.text());
+}
+
 void AnswerHere(ApiState& state, const JournalRequest& journal, Responder respond) {
   const ApiContext& context = state.context;
   if (!context.open_journal || context.streams == nullptr) {
@@ -134,11 +149,14 @@ void AnswerHere(ApiState& state, const JournalRequest& journal, Responder respon
   response.content_type = "text/event-stream";
   response.headers.emplace_back("Cache-Control", "no-store");
   response.events = [streams = context.streams, reader = *std::move(reader), unit = journal.unit,
+                     follow = journal.follow,
                      machine = context.machine_id](std::shared_ptr<EventSink> sink) mutable {
     streams->CopyLines(
         std::move(reader), std::move(sink),
         [unit, machine](std::string_view line) { return MessageOf(line, unit, machine); },
-        "event: end\ndata: {}\n\n");
+        [follow, machine](const absl::Status& ended) {
+          return LastMessage(ended, follow, machine);
+        });
   };
   respond(std::move(response));
 }

@@ -28,10 +28,10 @@ constexpr char kText[] = "[Service]\nExecStart=/bin/true\n";
 class FakeStreams : public StreamIo {
  public:
   void CopyLines(std::unique_ptr<JournalReader> /*reader*/, std::shared_ptr<EventSink> sink,
-                 LineConverter convert, std::string last) override {
+                 LineConverter convert, EndConverter last) override {
     std::string text;
     for (const std::string& line : lines) text += convert(line);
-    sink->Send(std::make_shared<const std::string>(text + last));
+    sink->Send(std::make_shared<const std::string>(text + last(ended)));
     sink->Finish();
   }
   void Forward(ForwardRequest request, Responder respond) override {
@@ -40,12 +40,14 @@ class FakeStreams : public StreamIo {
   }
 
   std::vector<std::string> lines;
+  absl::Status ended;
   std::vector<ForwardRequest> forwarded;
 };
 
 class NoReader : public JournalReader {
  public:
   int descriptor() const override { return -1; }
+  std::optional<absl::Status> Ended() override { return absl::OkStatus(); }
 };
 
 class JournalTest : public ::testing::Test {
@@ -110,12 +112,12 @@ TEST_F(JournalTest, OfAUnitOfThisMachineIsReadHere) {
       R"("_PID":"7","PRIORITY":"3","SYSLOG_IDENTIFIER":"sh"})",
       "no json"};
   EXPECT_EQ(Get("here.service/journal?after=bogus").code, 400);
-  Response response = Get("here.service/journal?lines=3&follow=true&after=s%3D0");
+  Response response = Get("here.service/journal?lines=3&follow=false&after=s%3D0");
   ASSERT_TRUE(response.events) << response.body;
   ASSERT_EQ(opened_.size(), 1);
   EXPECT_EQ(opened_[0].unit, "here.service");
   EXPECT_EQ(opened_[0].lines, 3);
-  EXPECT_TRUE(opened_[0].follow);
+  EXPECT_FALSE(opened_[0].follow);
   EXPECT_EQ(opened_[0].after, "s=0");
   const auto sink = std::make_shared<FakeSink>(&executor_);
   response.events(sink);
@@ -126,6 +128,27 @@ TEST_F(JournalTest, OfAUnitOfThisMachineIsReadHere) {
             R"("message":"hello \"you\""})"
             "\n\nevent: end\ndata: {}\n\n");
   EXPECT_TRUE(sink->finished);
+}
+
+TEST_F(JournalTest, ThatCannotBeReadToItsEndSaysSoAndNotThatThisWasAll) {
+  const auto last_of = [this](const std::string& query, absl::Status ended) {
+    streams_.ended = std::move(ended);
+    const auto sink = std::make_shared<FakeSink>(&executor_);
+    Get("here.service/journal?" + query).events(sink);
+    EXPECT_TRUE(sink->finished);
+    return sink->TakeText();
+  };
+  EXPECT_EQ(last_of("", absl::OkStatus()), "event: end\ndata: {}\n\n");
+  const absl::Status failed = absl::UnavailableError("journalctl failed with exit status 1");
+  for (const char* query : {"", "follow=true"}) {
+    const std::string last = last_of(query, failed);
+    EXPECT_THAT(last, ::testing::StartsWith("event: failed\ndata: {\"reason\":\"")) << query;
+    EXPECT_THAT(last, HasSubstr("machine aa1"));
+    EXPECT_THAT(last, HasSubstr("exit status 1"));
+  }
+  // What follows ends only if something is wrong.
+  EXPECT_THAT(last_of("follow=true", absl::OkStatus()), ::testing::StartsWith("event: failed\n"));
+  EXPECT_TRUE(opened_.back().follow);
 }
 
 TEST_F(JournalTest, TextThatIsNotUtf8ComesThrough) {
@@ -179,13 +202,11 @@ TEST_F(JournalTest, OfAUnitThatIsNowhereIsAnError) {
   EXPECT_EQ(Get("nowhere.service/journal").code, 409);
   EXPECT_EQ(Get("none.service/journal").code, 404);
   EXPECT_EQ(Get("none/journal?machineID=aa1").code, 404);  // no pattern for journalctl
+  EXPECT_TRUE(Get("nowhere.service/journal?machineID=aa1").events);
   EXPECT_EQ(Get("here.service/journal?lines=x").code, 400);
   EXPECT_EQ(Get("here.service/journal?lines=-1").code, 400);
 }
 
-}  // namespace
-}  // namespace fleet::api
-  EXPECT_TRUE(Get("nowhere.service/journal?machineID=aa1").events);
 TEST_F(JournalTest, OfAUnitThatTheClusterDoesNotHaveIsNobodysAlthoughItsMachineIsNamed) {
   for (const char* query : {"machineID=aa1", "machineID=aa2", "machineID=aa1&forwarded=true"}) {
     EXPECT_EQ(Get(std::string("sshd.service/journal?") + query).code, 404) << query;
@@ -202,3 +223,5 @@ TEST_F(JournalTest, OfAUnitThatIsDestroyedIsReadAsLongAsSomethingIsKnownOfIt) {
   EXPECT_TRUE(Get("stopping.service/journal?machineID=aa1").events);
 }
 
+}  // namespace
+}  // namespace fleet::api

@@ -39,6 +39,7 @@ class OneEntry : public JournalReader {
     EXPECT_EQ(write(in.get(), line.data(), line.size()), std::ssize(line));
   }
   int descriptor() const override { return out_.get(); }
+  std::optional<absl::Status> Ended() override { return absl::OkStatus(); }
 
  private:
   Descriptor out_;

@@ -18,14 +18,16 @@ using boost::system::error_code;
 constexpr size_t kMaxQueued = 256 << 10;  // with more unsent, nothing more is read
 constexpr size_t kMaxLine = 1 << 20;      // a longer one is left out
 constexpr auto kHeartbeat = std::chrono::seconds(15);
+constexpr auto kLongestPause = std::chrono::milliseconds(2048);  // 4 s in all
 
 class LineCopier : public std::enable_shared_from_this<LineCopier> {
  public:
   LineCopier(asio::io_context& io, std::unique_ptr<JournalReader> reader,
-             std::shared_ptr<EventSink> sink, LineConverter convert, std::string last)
+             std::shared_ptr<EventSink> sink, LineConverter convert, EndConverter last)
       : reader_(std::move(reader)),
         pipe_(io),
         heartbeat_(io),
+        look_again_(io),
         sink_(std::move(sink)),
         convert_(std::move(convert)),
         last_(std::move(last)) {}
@@ -80,12 +82,33 @@ class LineCopier : public std::enable_shared_from_this<LineCopier> {
 
   void Finish(error_code ec) {
     if (ec == asio::error::eof) {
-      sink_->Send(std::make_shared<const std::string>(std::move(last_)));
-      sink_->Finish();
+      AwaitEnd(std::chrono::milliseconds(1));
     } else {
       sink_->Close();
+      End();
     }
-    End();
+  }
+
+  // It has closed its output, and ends any moment: looks at once, and then now and again.
+  void AwaitEnd(std::chrono::milliseconds pause) {
+    if (sink_->closed()) {
+      End();
+      return;
+    }
+    auto ended = reader_->Ended();
+    if (!ended && pause > kLongestPause) {
+      ended = absl::DeadlineExceededError("it says nothing more and does not end");
+    }
+    if (ended) {
+      sink_->Send(std::make_shared<const std::string>(last_(*ended)));
+      sink_->Finish();
+      End();
+      return;
+    }
+    look_again_.expires_after(pause);
+    look_again_.async_wait([self = shared_from_this(), pause](error_code ec) {
+      if (!ec) self->AwaitEnd(2 * pause);
+    });
   }
 
   // Also tells that the client has gone where there is nothing to read.
@@ -105,6 +128,7 @@ class LineCopier : public std::enable_shared_from_this<LineCopier> {
   void End() {
     error_code ignored;
     heartbeat_.cancel(ignored);
+    look_again_.cancel(ignored);
     pipe_.close(ignored);
     reader_ = nullptr;
   }
@@ -112,9 +136,10 @@ class LineCopier : public std::enable_shared_from_this<LineCopier> {
   std::unique_ptr<JournalReader> reader_;
   asio::posix::stream_descriptor pipe_;
   asio::steady_timer heartbeat_;
+  asio::steady_timer look_again_;
   std::shared_ptr<EventSink> sink_;
   LineConverter convert_;
-  std::string last_;
+  EndConverter last_;
   std::array<char, 16 << 10> bytes_{};
   std::string rest_;    // an incomplete line
   bool skips_ = false;  // until the end of a line that is too long
@@ -123,7 +148,7 @@ class LineCopier : public std::enable_shared_from_this<LineCopier> {
 }  // namespace
 
 void CopyLines(asio::io_context& io, std::unique_ptr<JournalReader> reader,
-               std::shared_ptr<EventSink> sink, LineConverter convert, std::string last) {
+               std::shared_ptr<EventSink> sink, LineConverter convert, EndConverter last) {
   std::make_shared<LineCopier>(io, std::move(reader), std::move(sink), std::move(convert),
                                std::move(last))
       ->Start();

@@ -12,6 +12,6 @@
 namespace fleet::api {
 
 void CopyLines(boost::asio::io_context& io, std::unique_ptr<JournalReader> reader,
-               std::shared_ptr<EventSink> sink, LineConverter convert, std::string last);
+               std::shared_ptr<EventSink> sink, LineConverter convert, EndConverter last);
 
 }  // namespace fleet::api

@@ -122,7 +122,7 @@ struct Server::Impl final : public StreamIo {
 
   // StreamIo
   void CopyLines(std::unique_ptr<JournalReader> reader, std::shared_ptr<EventSink> sink,
-                 LineConverter convert, std::string last) override {
+                 LineConverter convert, EndConverter last) override {
     api::CopyLines(io, std::move(reader), std::move(sink), std::move(convert), std::move(last));
   }
   void Forward(ForwardRequest request, Responder respond) override {

@@ -110,6 +110,9 @@ absl::StatusOr<std::optional<JournalEntry>> JournalStream::Next(absl::Time deadl
     if (!sse) return std::nullopt;
     if (sse->event == "end") return absl::OutOfRangeError("the end of the journal");
     const json data = json::parse(sse->data, nullptr, false);
+    if (sse->event == "failed" && data.is_object()) {
+      return absl::DataLossError(StringAt(data, "reason"));
+    }
     if (sse->event != "entry" || !data.is_object()) continue;  // of a newer server
     cursor_ = sse->id;
     return JournalEntry{.time = StringAt(data, "time"),

@@ -125,7 +125,8 @@ class JournalStream {
  public:
   JournalStream(SseStream stream, std::string after)
       : stream_(std::move(stream)), cursor_(std::move(after)) {}
-  // As SseStream::Next(); OUT_OF_RANGE at the end of a journal that is not followed.
+  // As SseStream::Next(); OUT_OF_RANGE at the end of a journal that is not followed, DATA_LOSS if
+  // there is more that the machine cannot read.
   absl::StatusOr<std::optional<JournalEntry>> Next(absl::Time deadline);
   // Of the entry read last.
   const std::string& cursor() const { return cursor_; }

@@ -192,7 +192,11 @@ FakeResponse FakeFleet::Journal(const std::string& name, const std::string& targ
   for (const json& entry : journal->second) {
     if (!again) chunks.push_back(Cat("id: c\nevent: entry\ndata: ", entry.dump(), "\n\n"));
   }
-  chunks.emplace_back("event: end\ndata: {}\n\n");
+  if (const auto broken = unreadable_journals.find(name); broken != unreadable_journals.end()) {
+    chunks.push_back(Cat("event: failed\ndata: ", json{{"reason", broken->second}}.dump(), "\n\n"));
+  } else {
+    chunks.emplace_back("event: end\ndata: {}\n\n");
+  }
   return {.chunks = std::move(chunks)};
 }
 

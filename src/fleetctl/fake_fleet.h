@@ -51,11 +51,12 @@ class FakeFleet {
   nlohmann::json events = nlohmann::json::array();
   // Entries of GET /units/NAME/journal, by unit; 409 for others.
   std::map<std::string, std::vector<nlohmann::json>> journals;
-  nlohmann::json features = nlohmann::json::array();  // in GET /features
-  bool holds = false;                                 // until POST /hold/release
-  std::vector<std::string> unreadable;                // in GET /backup
-  std::map<std::string, std::string> refused;         // units that batches refuse, and why
-  int batches_until_503 = -1;                         // then each is answered 503; -1: none
+  std::map<std::string, std::string> unreadable_journals;  // which break off behind those, and why
+  nlohmann::json features = nlohmann::json::array();       // in GET /features
+  bool holds = false;                                      // until POST /hold/release
+  std::vector<std::string> unreadable;                     // in GET /backup
+  std::map<std::string, std::string> refused;              // units that batches refuse, and why
+  int batches_until_503 = -1;                              // then each is answered 503; -1: none
   // Called with each unit that a batch has changed: for units that fail, wait, hang …
   std::function<void(nlohmann::json& unit)> after_change;
   // Sent after the sync of each watch.

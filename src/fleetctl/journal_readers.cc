@@ -111,11 +111,12 @@ void JournalReaders::Read(const std::string& unit, const std::string& machine_id
     if (absl::IsOutOfRange(ended)) return;  // that was all
     if (stream.ok()) cursor = (*stream)->cursor();
     // One that broke off goes on by itself, unless it was to end by itself.
-    const bool worth_telling = !stream.ok() || !settings_.follow;
+    const bool worth_telling = !stream.ok() || !settings_.follow || absl::IsDataLoss(ended);
     if (worth_telling && !ended.ok() && !std::exchange(told, true))
       Put({.unit = unit, .machine_id = machine_id, .entry = std::nullopt, .error = ended});
-    if (!settings_.follow || !(absl::IsUnavailable(ended) || absl::IsDeadlineExceeded(ended)))
-      return;
+    const bool may_go_on =
+        absl::IsUnavailable(ended) || absl::IsDeadlineExceeded(ended) || absl::IsDataLoss(ended);
+    if (!settings_.follow || !may_go_on) return;
   } while (Pause());
 }
 

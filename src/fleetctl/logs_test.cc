@@ -86,6 +86,14 @@ TEST_F(LogsTest, OfOneThatCannotBeReadDoNotKeepTheOthersBack) {
   EXPECT_THAT(result.out, HasSubstr("\"message\":\"third\""));
 }
 
+TEST_F(LogsTest, ThatBreakOffDoNotPassForWhole) {
+  fleet_.unreadable_journals["a.service"] = "journalctl failed with exit status 1";
+  const Result result = fleet_.Run({"logs", "-o", "cat", "a", "b"});
+  EXPECT_EQ(result.code, kFailed);
+  EXPECT_EQ(result.out, "first\nsecond\nthird\n") << "what there is is shown";
+  EXPECT_THAT(result.err, HasSubstr("a.service on 8be9f57e...: journalctl failed with exit"));
+}
+
 TEST_F(LogsTest, OfAUnitThatIsNowhereAskForAMachine) {
   fleet_.Add("idle.service", "inactive");
   fleet_.journals["idle.service"] = {Said("idle.service", "2026-01-02T03:04:05.000001Z", "was")};

@@ -99,6 +99,7 @@ class ProcessReader final : public api::JournalReader {
   explicit ProcessReader(std::unique_ptr<host::JournalProcess> process)
       : process_(std::move(process)) {}
   int descriptor() const override { return process_->descriptor(); }
+  std::optional<absl::Status> Ended() override { return process_->Ended(); }
 
  private:
   std::unique_ptr<host::JournalProcess> process_;

@@ -74,7 +74,27 @@ absl::StatusOr<std::unique_ptr<JournalProcess>> JournalProcess::Start(const Jour
   return std::unique_ptr<JournalProcess>(new JournalProcess(pid, std::move(output)));
 }
 
+std::optional<absl::Status> JournalProcess::Ended() {
+  if (ended_) return ended_;
+  int how = 0;
+  const pid_t pid = waitpid(pid_, &how, WNOHANG);
+  if (pid == 0) return std::nullopt;
+  if (pid < 0) {
+    ended_ = absl::UnavailableError(fmt::format("waiting for journalctl: {}", strerror(errno)));
+  } else if (WIFSIGNALED(how)) {
+    ended_ =
+        absl::UnavailableError(fmt::format("journalctl was ended by signal {}", WTERMSIG(how)));
+  } else if (WEXITSTATUS(how) != 0) {
+    ended_ = absl::UnavailableError(
+        fmt::format("journalctl failed with exit status {}", WEXITSTATUS(how)));
+  } else {
+    ended_ = absl::OkStatus();
+  }
+  return ended_;
+}
+
 JournalProcess::~JournalProcess() {
+  if (ended_) return;
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
 }

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/descriptor.h"
 
@@ -35,11 +37,15 @@ class JournalProcess {
   // Lines of --output=json come out of it.
   int descriptor() const { return output_.get(); }
 
+  // OK if it has ended with success, UNAVAILABLE and how if it has not; nullopt as long as it runs.
+  std::optional<absl::Status> Ended();
+
  private:
   JournalProcess(pid_t pid, Descriptor output) : pid_(pid), output_(std::move(output)) {}
 
   pid_t pid_;
   Descriptor output_;
+  std::optional<absl::Status> ended_;  // then the pid is another one's
 };
 
 }  // namespace fleet::host

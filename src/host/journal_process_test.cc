@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <optional>
+#include <thread>
 
 #include "gtest/gtest.h"
 
@@ -67,6 +69,32 @@ TEST_F(JournalProcessTest, EndsWithItsOwner) {
     EXPECT_EQ(kill(pid, 0), 0);
   }
   EXPECT_NE(kill(pid, 0), 0);
+}
+
+TEST_F(JournalProcessTest, SaysHowItHasEnded) {
+  const auto end_of = [this](const std::string& script) {
+    Write(script);
+    const auto process = JournalProcess::Start({.unit = "a.service"}, Program());
+    ReadAll((*process)->descriptor());
+    for (;;) {
+      if (const auto ended = (*process)->Ended()) {
+        EXPECT_EQ((*process)->Ended(), ended) << "it stays so";
+        return *ended;
+      }
+      std::this_thread::yield();
+    }
+  };
+  EXPECT_TRUE(end_of("echo line").ok());
+  EXPECT_EQ(end_of("echo line; exit 3").message(), "journalctl failed with exit status 3");
+  EXPECT_EQ(end_of("kill -9 $$").message(), "journalctl was ended by signal 9");
+}
+
+TEST_F(JournalProcessTest, HasNotEndedAsLongAsItRuns) {
+  Write("echo $$; exec sleep 1000");
+  const auto process = JournalProcess::Start({.unit = "a.service"}, Program());
+  char bytes[16] = {};
+  ASSERT_GT(read((*process)->descriptor(), bytes, sizeof(bytes) - 1), 0);
+  EXPECT_EQ((*process)->Ended(), std::nullopt);
 }
 
 TEST_F(JournalProcessTest, SaysThatThereIsNoJournalctl) {

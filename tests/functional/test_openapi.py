@@ -107,3 +107,21 @@ def test_each_method_of_the_document_is_served_and_refuses_what_is_no_body(lab, 
             assert answer.status in (400, 404), (target, answer)
             assert "nothing is served" not in answer.error, (target, answer)
     assert api.get("units") == {"units": []}
+
+
+def test_a_journal_that_cannot_be_read_to_its_end_is_not_told_as_complete(lab, api):
+    lab.start("a.service")
+    program = lab.shell("m1", "command -v journalctl").strip()
+    lab.shell("m1", f"mount -o bind /bin/false {program}")
+    try:
+        with api.connect() as connection:
+            connection.send(b"GET /fleet/v1/units/a.service/journal HTTP/1.0\r\n\r\n")
+            connection.closed()
+            assert b"event: failed\n" in connection.input, connection.input
+            assert b"exit status 1" in connection.input, connection.input
+            assert b"event: end\n" not in connection.input, connection.input
+        done = lab.ctl("logs", "a.service", status=None)
+        assert done.returncode == 1 and "exit status 1" in done.stderr, done
+    finally:
+        lab.shell("m1", f"umount {program}")
+    lab.ctl("logs", "a.service")
