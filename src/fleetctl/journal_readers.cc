@@ -25,40 +25,34 @@ JournalReaders::~JournalReaders() {
     stopping_ = true;
   }
   changed_.notify_all();
-  for (;;) {
-    std::vector<std::thread> ending;
-    {
-      const std::lock_guard lock(mutex_);
-      ending.swap(threads_);
-    }
-    if (ending.empty()) return;
-    for (std::thread& thread : ending) thread.join();
-  }
+  // The one that adds others first.
+  if (placements_.joinable()) placements_.join();
+  for (auto& [where, reader] : readers_) reader.thread.join();
 }
 
 void JournalReaders::Add(const std::string& unit, const std::string& machine_id) {
   const std::lock_guard lock(mutex_);
-  if (stopping_ || !added_.emplace(unit, machine_id).second) return;
+  if (stopping_) return;
+  const auto [it, is_new] = readers_.try_emplace({unit, machine_id});
+  Reader& reader = it->second;
+  if (!is_new && reader.running) {
+    reader.wanted = true;
+    return;
+  }
+  if (reader.thread.joinable()) reader.thread.join();  // it has ended
+  reader.running = true;
   ++running_;
-  threads_.emplace_back([this, unit, machine_id] {
-    Read(unit, machine_id);
-    {
-      const std::lock_guard ended(mutex_);
-      --running_;
-    }
-    changed_.notify_all();
-  });
+  reader.thread =
+      std::thread([this, unit, machine_id, &reader] { Read(unit, machine_id, reader); });
 }
 
 void JournalReaders::AddWherever(std::vector<std::string> names, std::vector<std::string> globs) {
   const std::lock_guard lock(mutex_);
   ++running_;
-  threads_.emplace_back([this, names = std::move(names), globs = std::move(globs)] {
+  placements_ = std::thread([this, names = std::move(names), globs = std::move(globs)] {
     FollowPlacements(names, globs);
-    {
-      const std::lock_guard ended(mutex_);
-      --running_;
-    }
+    const std::lock_guard ended(mutex_);
+    --running_;
     changed_.notify_all();
   });
 }
@@ -90,34 +84,56 @@ bool JournalReaders::stopping() {
   return stopping_;
 }
 
-void JournalReaders::Read(const std::string& unit, const std::string& machine_id) {
+void JournalReaders::Read(const std::string& unit, const std::string& machine_id, Reader& reader) {
   client::ApiClient api(options_);
-  std::string cursor;
-  bool told = false;  // why it cannot be read
+  absl::Status ended;
   do {
-    const auto stream = api.OpenJournal({.unit = unit,
-                                         .machine_id = machine_id,
-                                         .lines = settings_.lines,
-                                         .follow = settings_.follow,
-                                         .after = cursor});
-    absl::Status ended = stream.status();
-    while (ended.ok() && !stopping()) {
-      auto entry = (*stream)->Next(client::MonotonicNow() + kLook);
-      ended = entry.status();
-      if (!entry.ok() || !*entry) continue;
-      told = false;
-      Put({.unit = unit, .machine_id = machine_id, .entry = **std::move(entry), .error = {}});
+    {
+      const std::lock_guard lock(mutex_);
+      reader.wanted = false;
     }
-    if (absl::IsOutOfRange(ended)) return;  // that was all
-    if (stream.ok()) cursor = (*stream)->cursor();
-    // One that broke off goes on by itself, unless it was to end by itself.
-    const bool worth_telling = !stream.ok() || !settings_.follow || absl::IsDataLoss(ended);
-    if (worth_telling && !ended.ok() && !std::exchange(told, true))
-      Put({.unit = unit, .machine_id = machine_id, .entry = std::nullopt, .error = ended});
-    const bool may_go_on =
-        absl::IsUnavailable(ended) || absl::IsDeadlineExceeded(ended) || absl::IsDataLoss(ended);
-    if (!settings_.follow || !may_go_on) return;
-  } while (Pause());
+    ended = ReadOnce(api, unit, machine_id, reader);
+  } while (GoesOn(reader, ended));
+}
+
+absl::Status JournalReaders::ReadOnce(client::ApiClient& api, const std::string& unit,
+                                      const std::string& machine_id, Reader& reader) {
+  const auto stream = api.OpenJournal({.unit = unit,
+                                       .machine_id = machine_id,
+                                       .lines = settings_.lines,
+                                       .follow = settings_.follow,
+                                       .after = reader.cursor});
+  absl::Status ended = stream.status();
+  while (ended.ok() && !stopping()) {
+    auto entry = (*stream)->Next(client::MonotonicNow() + kLook);
+    ended = entry.status();
+    if (!entry.ok() || !*entry) continue;
+    reader.told = false;
+    Put({.unit = unit, .machine_id = machine_id, .entry = **std::move(entry), .error = {}});
+  }
+  if (stream.ok()) reader.cursor = (*stream)->cursor();
+  // One that broke off goes on by itself, unless it was to end by itself.
+  const bool worth_telling = !stream.ok() || !settings_.follow || absl::IsDataLoss(ended);
+  if (worth_telling && !ended.ok() && !absl::IsOutOfRange(ended) &&
+      !std::exchange(reader.told, true)) {
+    Put({.unit = unit, .machine_id = machine_id, .entry = std::nullopt, .error = ended});
+  }
+  return ended;
+}
+
+bool JournalReaders::GoesOn(Reader& reader, const absl::Status& why) {
+  std::unique_lock lock(mutex_);
+  // One whose machine has gone is added again when the unit is there again.
+  const bool again = absl::IsUnavailable(why) || absl::IsDeadlineExceeded(why) ||
+                     absl::IsDataLoss(why) || reader.wanted;
+  if (settings_.follow && !absl::IsOutOfRange(why) && again &&
+      !changed_.wait_for(lock, kBeforeAgain, [&] { return stopping_; })) {
+    return true;
+  }
+  reader.running = false;
+  --running_;
+  changed_.notify_all();
+  return false;
 }
 
 void JournalReaders::FollowPlacements(const std::vector<std::string>& names,

@@ -5,9 +5,9 @@
 
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -37,16 +37,31 @@ class JournalReaders {
   JournalReaders(const JournalReaders&) = delete;
   JournalReaders& operator=(const JournalReaders&) = delete;
 
-  // Once for each pair; a second time does nothing.
+  // Once for each pair: a second time does nothing while it is being read. One that has ended, as
+  // its machine had gone, goes on behind what was read of it.
   void Add(const std::string& unit, const std::string& machine_id);
-  // Adds the units of those names and globs wherever they are, and wherever they come to.
+  // Adds the units of those names and globs wherever they are, and wherever they come to. Once.
   void AddWherever(std::vector<std::string> names, std::vector<std::string> globs);
 
   // The next that any of them has read; nullopt when all have ended.
   std::optional<Message> Take();
 
  private:
-  void Read(const std::string& unit, const std::string& machine_id);
+  // Of a unit on a machine.
+  struct Reader {
+    std::thread thread;
+    bool running = true;
+    bool wanted = false;  // added again since it was last begun with
+    bool told = false;    // why it cannot be read
+    std::string cursor;   // of what was read last
+  };
+
+  void Read(const std::string& unit, const std::string& machine_id, Reader& reader);
+  // Once, until something can be read again. The error that it ended with.
+  absl::Status ReadOnce(client::ApiClient& api, const std::string& unit,
+                        const std::string& machine_id, Reader& reader);
+  // Whether a reader that ended with `why` begins again; if not, it is not running from then on.
+  bool GoesOn(Reader& reader, const absl::Status& why);
   void FollowPlacements(const std::vector<std::string>& names,
                         const std::vector<std::string>& globs);
   void Put(Message message);
@@ -61,8 +76,8 @@ class JournalReaders {
   bool stopping_ = false;
   size_t running_ = 0;
   std::deque<Message> messages_;
-  std::set<std::pair<std::string, std::string>> added_;
-  std::vector<std::thread> threads_;
+  std::map<std::pair<std::string, std::string>, Reader> readers_;  // none is ever removed
+  std::thread placements_;
 };
 
 }  // namespace fleet::fleetctl

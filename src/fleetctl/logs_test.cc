@@ -1,7 +1,11 @@
-// logs, and how its lines look.
+// logs, how its lines look, and what reads them.
 
+#include "client/endpoint.h"
+#include "client/fake_server.h"
+#include "client/text.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/fake_fleet.h"
+#include "fleetctl/journal_readers.h"
 #include "fleetctl/log_lines.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -101,6 +105,38 @@ TEST_F(LogsTest, OfAUnitThatIsNowhereAskForAMachine) {
   EXPECT_EQ(result.code, kFailed);
   EXPECT_THAT(result.err, HasSubstr("--machine"));
   EXPECT_THAT(fleet_.Run({"logs", "--machine=8be9", "idle"}).out, HasSubstr("was"));
+}
+
+// Each watch here ends at once and is opened again. The journal is refused, as of a machine that
+// has gone, until the third watch.
+TEST(JournalReaders, ReadAMachineAgainThatHasComeBack) {
+  int watches = 0;
+  const client::FakeServer server(
+      client::FakeServer::kLoopback, [&](const client::FakeRequest& request) {
+        if (request.target.starts_with("/fleet/v1/watch")) {
+          // Those that try a machine only once come to another unit in the end.
+          const std::string name = ++watches > 4 ? "last.service" : "a.service";
+          const json unit = {{"name", name}, {"target", FakeFleet::kMachine}};
+          return client::FakeResponse{
+              .chunks = {{Cat("event: unit\ndata: ", unit.dump(), "\n\n")}}};
+        }
+        if (request.target.find("last.service") == std::string::npos && watches < 3) {
+          return client::FakeResponse{.code = 404,
+                                      .body = R"({"error":{"code":404,"message":"it is away"}})"};
+        }
+        return client::FakeResponse{
+            .chunks = {{"id: c\nevent: entry\ndata: {\"message\":\"x\"}\n\n"}}};
+      });
+  const auto endpoints = client::ParseEndpoints(server.endpoint());
+  ASSERT_TRUE(endpoints.ok());
+  JournalReaders readers({.endpoints = *endpoints}, {.follow = true});
+  readers.AddWherever({"a.service", "last.service"}, {});
+  const auto refused = readers.Take();
+  ASSERT_TRUE(refused && !refused->entry);
+  EXPECT_THAT(std::string(refused->error.message()), HasSubstr("it is away"));
+  const auto back = readers.Take();
+  ASSERT_TRUE(back && back->entry);  // the refusal is told once
+  EXPECT_EQ(back->unit, "a.service");
 }
 
 TEST_F(LogsTest, WrongUseIsSaid) {
