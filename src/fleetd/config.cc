@@ -133,12 +133,9 @@ class Parser {
   void CheckListen() {
     const Config& config = loaded_.config;
     CheckPair("listen_certfile", config.listen_certfile, "listen_keyfile", config.listen_keyfile);
-    if (!config.listen_cafile.empty() && config.listen_certfile.empty()) {
-      errors_.push_back(absl::StrCat(loaded_.origins.at("listen_cafile"),
-                                     ": listen_cafile is set without listen_certfile"));
-    }
-    const bool checks_clients = !config.listen_cafile.empty() && !config.listen_certfile.empty();
-    if (checks_clients) return;
+    // Who has a certificate asks for those of clients and of other machines, also on loopback.
+    CheckPair("listen_cafile", config.listen_cafile, "listen_certfile", config.listen_certfile);
+    if (!config.listen_cafile.empty()) return;
     for (const ListenAddress& address : config.listen) {
       if (IsLoopback(address)) continue;
       const std::string what =

@@ -273,6 +273,10 @@ TEST(Config, KeysThatBelongTogetherAreSetTogether) {
   EXPECT_THAT(Mistakes("etcd_certfile=/c"), HasSubstr("without etcd_keyfile"));
   EXPECT_THAT(Mistakes("listen_keyfile=/k"), HasSubstr("without listen_certfile"));
   EXPECT_THAT(Mistakes("listen_cafile=/a"), HasSubstr("without listen_certfile"));
+  for (const char* listen : {"listen=127.0.0.1:80\n", "listen=:80\nlisten_insecure=true\n"}) {
+    EXPECT_THAT(Mistakes(absl::StrCat(listen, "listen_certfile=/c\nlisten_keyfile=/k")),
+                HasSubstr("listen_certfile is set without listen_cafile"));
+  }
   EXPECT_THAT(Mistakes("etcd_username=u"), HasSubstr("without etcd_password"));
 }
 
