@@ -79,11 +79,8 @@ std::string FakeFleet::Write(const std::string& name, const std::string& content
   return directory_ + name;
 }
 
-Result FakeFleet::Run(const std::vector<std::string>& arguments, const std::string& input) {
+Environment FakeFleet::EnvironmentOf(std::istream& in, std::ostream& out, std::ostream& err) const {
   Write("machine-id", local_machine_id + "\n");
-  std::istringstream in(input);
-  std::ostringstream out;
-  std::ostringstream err;
   Environment environment{.variables = variables,
                           .in = &in,
                           .out = &out,
@@ -92,8 +89,15 @@ Result FakeFleet::Run(const std::vector<std::string>& arguments, const std::stri
                           .machine_id_file = directory_ + "machine-id"};
   environment.variables.try_emplace("FLEETCTL_ENDPOINT", server_->endpoint());
   environment.variables.try_emplace("FLEETCTL_REQUEST_TIMEOUT", "20");
+  return environment;
+}
+
+Result FakeFleet::Run(const std::vector<std::string>& arguments, const std::string& input) {
+  std::istringstream in(input);
+  std::ostringstream out;
+  std::ostringstream err;
   Result result;
-  result.code = fleetctl::Run(arguments, environment);
+  result.code = fleetctl::Run(arguments, EnvironmentOf(in, out, err));
   result.out = out.str();
   result.err = err.str();
   return result;

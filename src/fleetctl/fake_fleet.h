@@ -68,6 +68,8 @@ class FakeFleet {
   void Add(const std::string& name, const std::string& desired, const std::string& content = "");
 
   Result Run(const std::vector<std::string>& arguments, const std::string& input = "");
+  // What fleetctl runs with against this fleet, for those that run it by themselves.
+  Environment EnvironmentOf(std::istream& in, std::ostream& out, std::ostream& err) const;
   // The changes of the batches so far.
   std::vector<nlohmann::json> Changes() const;
   // The bodies of POST /units/NAME/scale, /units/NAME/rollout and /rollouts/NAME/… so far, each

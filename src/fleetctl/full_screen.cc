@@ -1,11 +1,12 @@
 #include "fleetctl/full_screen.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <array>
-#include <csignal>
+#include <atomic>
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -51,6 +52,17 @@ Press Single(char c) {
   }
 }
 
+// Where the handler of signals tells them; a handler is given nothing else to find that by.
+std::atomic<int> signals_told = -1;
+
+void TellSignal(int signal) {
+  const int before = errno;
+  const auto byte = static_cast<unsigned char>(signal);
+  // A full pipe has one already.
+  static_cast<void>(write(signals_told, &byte, 1) == 1);
+  errno = before;
+}
+
 }  // namespace
 
 std::vector<Press> KeysOf(std::string_view bytes) {
@@ -88,6 +100,15 @@ FullScreen::FullScreen(std::ostream& out, const termios& before) : out_(out), be
   struct sigaction resized {};
   resized.sa_handler = [](int) {};
   sigaction(SIGWINCH, &resized, nullptr);
+  std::array<int, 2> ends = {-1, -1};
+  if (pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0) {
+    signals_ = Descriptor(ends[0]);
+    signals_told_ = Descriptor(ends[1]);
+    signals_told = ends[1];
+    struct sigaction told {};
+    told.sa_handler = TellSignal;
+    for (size_t i = 0; i < kEnding.size(); ++i) sigaction(kEnding[i], &told, &handlers_before_[i]);
+  }
   out_ << "\033[?1049h\033[?25l" << std::flush;
   Measure();
 }
@@ -95,6 +116,8 @@ FullScreen::FullScreen(std::ostream& out, const termios& before) : out_(out), be
 FullScreen::~FullScreen() {
   out_ << "\033[?25h\033[?1049l" << std::flush;
   tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+  if (signals_.get() < 0) return;
+  for (size_t i = 0; i < kEnding.size(); ++i) sigaction(kEnding[i], &handlers_before_[i], nullptr);
 }
 
 void FullScreen::Measure() {
@@ -114,10 +137,16 @@ void FullScreen::Draw(const std::vector<std::string>& lines) {
 }
 
 std::vector<Press> FullScreen::Wait(int wake, absl::Duration limit) {
-  std::array<pollfd, 2> waiting = {{{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
-                                    {.fd = wake, .events = POLLIN, .revents = 0}}};
+  const auto readable = [](int fd) { return pollfd{.fd = fd, .events = POLLIN, .revents = 0}; };
+  std::array<pollfd, 3> waiting = {readable(STDIN_FILENO), readable(wake),
+                                   readable(signals_.get())};
   if (poll(waiting.data(), waiting.size(), static_cast<int>(absl::ToInt64Milliseconds(limit))) <= 0)
     return {};
+  if (waiting[2].revents != 0) {
+    unsigned char number = 0;
+    if (read(signals_.get(), &number, 1) == 1 && signal_ == 0) signal_ = number;
+    return {{Key::kQuit}};
+  }
   if (waiting[0].revents == 0) return {};
   std::array<char, 64> bytes{};
   const ssize_t n = read(STDIN_FILENO, bytes.data(), bytes.size());

@@ -1,9 +1,12 @@
 #pragma once
 
-// The terminal while something draws on all of it: raw input, the alternate screen.
+// The terminal while something draws on all of it: raw input, the alternate screen. Signals that
+// end a program end it as a key does, so that the terminal is left as it was. One at a time.
 
 #include <termios.h>
 
+#include <array>
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -12,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/descriptor.h"
 
 namespace fleet::fleetctl {
 
@@ -40,16 +44,25 @@ class FullScreen {
   void Measure();
   void Draw(const std::vector<std::string>& lines);
 
-  // Waits for keys, for `wake` to become readable, for a new size or for `limit`.
+  // Waits for keys, for `wake` to become readable, for a new size or for `limit`. SIGHUP, SIGINT,
+  // SIGQUIT and SIGTERM are Key::kQuit.
   std::vector<Press> Wait(int wake, absl::Duration limit);
+  // The first of those signals that Wait() has met; 0: none.
+  int signal() const { return signal_; }
 
  private:
+  static constexpr std::array<int, 4> kEnding = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
   FullScreen(std::ostream& out, const termios& before);
 
   std::ostream& out_;
   termios before_;
   size_t rows_ = 24;
   size_t columns_ = 80;
+  Descriptor signals_;       // what the handler writes can be read there
+  Descriptor signals_told_;  // and is written there
+  std::array<struct sigaction, kEnding.size()> handlers_before_{};
+  int signal_ = 0;
 };
 
 }  // namespace fleet::fleetctl

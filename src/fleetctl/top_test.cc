@@ -1,4 +1,14 @@
-// What top shows, and its keys.
+// What top shows, its keys, and signals.
+
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <iostream>
+#include <utility>
 
 #include "fleetctl/exit_code.h"
 #include "fleetctl/fake_fleet.h"
@@ -152,6 +162,48 @@ TEST(Top, PrintsOnePictureWhereThereIsNoTerminal) {
   EXPECT_EQ(result.code, kDone) << result.err;
   EXPECT_THAT(result.out, HasSubstr("1 machines  1 units"));
   EXPECT_THAT(result.out, HasSubstr("a.service"));
+}
+
+struct Ended {
+  int status = 0;      // of wait(2)
+  std::string output;  // what the terminal was sent
+};
+
+// Runs top on a terminal of its own, and sends it a signal as soon as it has drawn.
+Ended EndTopBy(int signal) {
+  FakeFleet fleet;
+  fleet.Add("a.service", "launched");
+  int terminal = -1;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child == 0) {
+    Environment environment = fleet.EnvironmentOf(std::cin, std::cout, std::cerr);
+    environment.terminal = true;
+    _exit(Run({"top"}, environment));
+  }
+  Ended ended;
+  bool sent = false;
+  std::array<char, 4096> bytes{};
+  // Linux fails reading with EIO when nobody has the terminal open any more.
+  for (ssize_t n = 0; (n = read(terminal, bytes.data(), bytes.size())) > 0;) {
+    ended.output.append(bytes.data(), static_cast<size_t>(n));
+    if (!sent && ended.output.find("a.service") != std::string::npos) {
+      kill(child, signal);
+      sent = true;
+    }
+  }
+  waitpid(child, &ended.status, 0);
+  close(terminal);
+  return ended;
+}
+
+TEST(Top, ASignalLeavesTheTerminalAsItWas) {
+  for (const auto& [signal, code] :
+       {std::pair{SIGTERM, 143}, {SIGHUP, 129}, {SIGQUIT, 131}, {SIGINT, 0}}) {
+    const Ended ended = EndTopBy(signal);
+    EXPECT_TRUE(WIFEXITED(ended.status)) << signal;
+    EXPECT_EQ(WEXITSTATUS(ended.status), code) << signal;
+    EXPECT_THAT(ended.output, HasSubstr("\033[?25h\033[?1049l")) << signal;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <csignal>
 #include <memory>
 
 #include "absl/time/clock.h"
@@ -16,6 +17,7 @@ namespace {
 // Changes that come within this time after a picture are drawn together.
 constexpr absl::Duration kGather = absl::Milliseconds(100);
 constexpr absl::Duration kClock = absl::Seconds(1);
+constexpr int kSignalled = 128;  // and the signal's number: as a shell has it
 
 std::string Clock() { return absl::FormatTime("%H:%M:%S", absl::Now(), absl::LocalTimeZone()); }
 
@@ -67,7 +69,8 @@ bool Handle(const Press& press, const ClusterPicture& picture, TopView& view) {
   return true;
 }
 
-absl::Status DrawUntilQuit(Session& session) {
+// The exit code.
+absl::StatusOr<int> DrawUntilQuit(Session& session) {
   // An API that is not there is told before the screen is taken.
   RETURN_IF_ERROR(session.api().ListMachines().status());
   ClusterFeed feed(session.client_options());
@@ -83,21 +86,27 @@ absl::Status DrawUntilQuit(Session& session) {
     const ClusterPicture picture = feed.picture();
     view.first_unit = std::min(view.first_unit, LastFirstUnit(picture, view));
     screen->Draw(DrawTop(picture, view));
-    if (!session.out()) return absl::OkStatus();
+    if (!session.out()) return kDone;
     const absl::Time drawn = client::MonotonicNow();
     std::vector<Press> presses = screen->Wait(feed.changed(), kClock);
     // No faster than the eye; a key is heeded at once.
     const absl::Duration left = drawn + kGather - client::MonotonicNow();
     if (presses.empty() && left > absl::ZeroDuration()) presses = screen->Wait(-1, left);
     for (const Press& press : presses) {
-      if (!Handle(press, picture, view)) return absl::OkStatus();
+      if (Handle(press, picture, view)) continue;
+      // SIGINT is how it is told to quit, by a key or by somebody else.
+      const int signal = screen->signal();
+      return signal == 0 || signal == SIGINT ? kDone : kSignalled + signal;
     }
   }
 }
 
 int RunTop(Session& session) {
-  const absl::Status status =
-      session.environment().terminal ? DrawUntilQuit(session) : PrintOnce(session);
+  if (session.environment().terminal) {
+    const auto code = DrawUntilQuit(session);
+    return code.ok() ? *code : session.Fail(code.status());
+  }
+  const absl::Status status = PrintOnce(session);
   return status.ok() ? kDone : session.Fail(status);
 }
 
