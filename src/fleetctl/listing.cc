@@ -103,7 +103,7 @@ bool IsMeant(const Listing& listing, const std::string& word, const Row& row) {
 }
 
 bool Matches(Session& session, const Listing& listing, const View& view, const Row& row) {
-  if (!view.machine.empty() && row.machine_id != view.machine) return false;
+  if (!view.machine.empty() && !Has(row.machine_ids, view.machine)) return false;
   if (!view.states.empty() &&
       std::none_of(view.states.begin(), view.states.end(),
                    [&](const std::string& state) { return Has(row.states, state); })) {
@@ -135,8 +135,8 @@ absl::Status CheckMachines(Session& session, const Listing& listing, const View&
   const auto away = [](const std::string& word) {
     return absl::NotFoundError(Cat("machine ", word, " is away: --absent lists it"));
   };
-  const bool is_seen = std::any_of(rows.begin(), rows.end(),
-                                   [&](const Row& row) { return row.machine_id == view.machine; });
+  const bool is_seen = std::any_of(
+      rows.begin(), rows.end(), [&](const Row& row) { return Has(row.machine_ids, view.machine); });
   if (!is_seen) RETURN_IF_ERROR(view.unless_seen);
   if (listing.names_are_units) return absl::OkStatus();
   if (!is_seen && !view.machine.empty()) return away(session.flags().Text("machine"));

@@ -19,9 +19,9 @@ struct Row {
   std::vector<std::string> cells;
   std::string name;
   std::string json;
-  std::string machine_id;
-  std::vector<std::string> states;  // --state takes any of them
-  std::string hostname = {};        // of a machine
+  std::vector<std::string> machine_ids;  // --machine takes any of them
+  std::vector<std::string> states;       // --state
+  std::string hostname = {};             // of a machine
 };
 
 // The state, for the filters, of what somebody else than fleet has changed.

@@ -48,6 +48,21 @@ TEST(Lists, ShowWhatIsAssignedToAMachineThatIsAway) {
             "a.service\n");
 }
 
+TEST(Lists, ShowAGlobalUnitOnEachOfItsMachines) {
+  FakeFleet fleet;
+  const std::string other(32, 'c');
+  fleet.machines.push_back({{"id", other}, {"state", "ready"}});
+  fleet.units["g.service"] = {
+      {"name", "g.service"},
+      {"desiredState", "launched"},
+      {"global", true},
+      {"machines", json::array({{{"machineID", FakeFleet::kMachine}}, {{"machineID", other}}})}};
+  fleet.Add("a.service", "launched");
+  EXPECT_EQ(fleet.Run({"list-unit-files", "-o", "name", "--machine=node1"}).out,
+            "a.service\ng.service\n");
+  EXPECT_EQ(fleet.Run({"list-unit-files", "-o", "name", "--machine=cccc"}).out, "g.service\n");
+}
+
 TEST(Lists, RefuseAStateThatThereIsNot) {
   FakeFleet fleet;
   fleet.states = json::parse(R"([{"name":"a.service","machineID":"m","systemdLoadState":"loaded",

@@ -33,7 +33,7 @@ absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_jso
                               std::to_string(machine.units), machine.version, LockOf(machine)},
                     .name = machine.id,
                     .json = std::move(machine.json),
-                    .machine_id = machine.id,
+                    .machine_ids = {machine.id},
                     .states = StatesOf(machine),
                     .hostname = machine.hostname});
   }

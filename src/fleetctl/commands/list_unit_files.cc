@@ -27,6 +27,13 @@ std::string DriftOf(const client::Unit& unit) {
   return "";
 }
 
+// Where it is, or is to be; of a global one each that has it.
+std::vector<std::string> MachinesOf(const client::Unit& unit) {
+  std::vector<std::string> ids = {unit.target.empty() ? unit.status.machine_id : unit.target};
+  for (const client::UnitOnMachine& there : unit.machines) ids.push_back(there.machine_id);
+  return ids;
+}
+
 absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_json) {
   ASSIGN_OR_RETURN(std::vector<client::Unit> units,
                    session.api().ListUnits(client::ApiClient::View::kSummary, keep_json));
@@ -46,7 +53,7 @@ absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_jso
                    unit.replicas ? Cat(*unit.replicas) : "", Shortened(reason, full)},
          .name = unit.name,
          .json = std::move(unit.json),
-         .machine_id = unit.target.empty() ? unit.status.machine_id : unit.target,
+         .machine_ids = MachinesOf(unit),
          .states = {unit.desired_state, unit.current_state}});
     if (!drift.empty()) rows.back().states.emplace_back(kDrifted);
   }

@@ -23,7 +23,7 @@ absl::StatusOr<std::vector<Row>> Read(Session& session, bool full, bool keep_jso
                    state.active_state, state.sub_state, ShortHash(state.hash, full), state.drift},
          .name = state.name,
          .json = std::move(state.json),
-         .machine_id = state.machine_id,
+         .machine_ids = {state.machine_id},
          .states = {state.load_state, state.active_state, state.sub_state}});
     if (!state.drift.empty()) rows.back().states.emplace_back(kDrifted);
   }
