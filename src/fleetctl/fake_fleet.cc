@@ -106,6 +106,9 @@ Result FakeFleet::Run(const std::vector<std::string>& arguments, const std::stri
 std::vector<json> FakeFleet::Changes() const { return changes_; }
 
 FakeResponse FakeFleet::Handle(const FakeRequest& request) {
+  if (answers_first) {
+    if (auto answer = answers_first(request)) return *std::move(answer);
+  }
   const std::string path = Decode(request.target.substr(0, request.target.find('?')));
   if (path == "/fleet/v1/batch") return Batch(json::parse(request.body));
   if (path == "/fleet/v1/watch") return Watch();
@@ -347,13 +350,18 @@ FakeResponse FakeFleet::Watch() {
     --broken_watches;
     return {.chunks = {{": nothing yet\n\n"}}};
   }
+  std::vector<std::string> chunks = Snapshot();
+  chunks.insert(chunks.end(), later_events.begin(), later_events.end());
+  return {.chunks = std::move(chunks), .keep_open = true};
+}
+
+std::vector<std::string> FakeFleet::Snapshot() const {
   std::vector<std::string> chunks;
   chunks.reserve(units.size() + states.size() + 1);
   for (const auto& [name, unit] : units) chunks.push_back(Event("unit", unit));
   for (const json& state : states) chunks.push_back(Event("state", state));
   chunks.push_back(Event("sync", {{"revision", kRevision}}));
-  chunks.insert(chunks.end(), later_events.begin(), later_events.end());
-  return {.chunks = std::move(chunks), .keep_open = true};
+  return chunks;
 }
 
 }  // namespace fleet::fleetctl

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,8 @@ class FakeFleet {
   std::function<void(nlohmann::json& unit)> after_change;
   // Sent after the sync of each watch.
   std::vector<std::string> later_events;
+  // Asked first about each request; what it answers is the answer.
+  std::function<std::optional<client::FakeResponse>(const client::FakeRequest&)> answers_first;
   // Watches that are closed before their sync, to begin with.
   int broken_watches = 0;
 
@@ -70,6 +73,8 @@ class FakeFleet {
   Result Run(const std::vector<std::string>& arguments, const std::string& input = "");
   // What fleetctl runs with against this fleet, for those that run it by themselves.
   Environment EnvironmentOf(std::istream& in, std::ostream& out, std::ostream& err) const;
+  // What a watch begins with, to its sync.
+  std::vector<std::string> Snapshot() const;
   // The changes of the batches so far.
   std::vector<nlohmann::json> Changes() const;
   // The bodies of POST /units/NAME/scale, /units/NAME/rollout and /rollouts/NAME/… so far, each

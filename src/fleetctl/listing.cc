@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/glob.h"
 #include "base/status.h"
 #include "client/clock.h"
 #include "client/text.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/loss_notice.h"
 #include "fleetctl/output.h"
 #include "fleetctl/remote.h"
 #include "fleetctl/select.h"
@@ -19,6 +22,10 @@ namespace {
 
 // Changes that come within this time after the first are drawn at once.
 constexpr absl::Duration kGather = absl::Milliseconds(100);
+// And at least so many times as long as it takes to read all of it.
+constexpr int kRest = 5;
+// Before an API that has gone away is asked again.
+constexpr absl::Duration kBeforeAgain = absl::Seconds(1);
 
 constexpr std::array<ListWords, 3> kLists = {
     {{.list = "list-machines",
@@ -181,51 +188,111 @@ std::string Render(Session& session, const View& view, const std::vector<Row>& r
   return table.Render();
 }
 
-// `again`: what is drawn anew has been checked, and may be empty now.
-absl::Status Draw(Session& session, const Listing& listing, const View& view, bool again) {
+struct Drawn {
+  std::string text;
+  absl::Status machines;  // as CheckMachines() has it
+};
+
+// `check` the filters: what is drawn anew has been checked, and may be empty now.
+absl::StatusOr<Drawn> Draw(Session& session, const Listing& listing, const View& view, bool check) {
   const bool entities = HasEntities(view.format);
   ASSIGN_OR_RETURN(std::vector<Row> rows,
                    listing.read(session, session.flags().On("full"), entities));
-  absl::Status machines;
-  if (!again) {
+  Drawn drawn;
+  if (check) {
     RETURN_IF_ERROR(CheckStates(listing, view, rows));
-    machines = CheckMachines(session, listing, view, rows);
+    drawn.machines = CheckMachines(session, listing, view, rows);
   }
   std::erase_if(rows, [&](const Row& row) { return !Matches(session, listing, view, row); });
-  if (machines.ok() || !rows.empty()) session.out() << Render(session, view, rows);
-  session.out().flush();
-  return machines;
+  if (drawn.machines.ok() || !rows.empty()) drawn.text = Render(session, view, rows);
+  return drawn;
 }
 
-// Draws the table anew whenever something in it may have changed, until interrupted.
-absl::Status WatchAndDraw(Session& session, const Listing& listing, const View& view) {
-  for (bool again = false;;) {
-    ASSIGN_OR_RETURN(const auto stream, session.api().Watch({.units = listing.units,
-                                                             .states = listing.states,
-                                                             .machines = listing.machines}));
+absl::Status PrintOnce(Session& session, const Listing& listing, const View& view) {
+  ASSIGN_OR_RETURN(const Drawn drawn, Draw(session, listing, view, /*check=*/true));
+  session.out() << drawn.text << std::flush;
+  return drawn.machines;
+}
+
+// Prints the table anew whenever something in it has changed, until interrupted.
+class Watcher {
+ public:
+  Watcher(Session& session, const Listing& listing, const View& view)
+      : session_(session),
+        listing_(listing),
+        view_(view),
+        notice_(
+            [&session](std::string_view text) { session.err() << "Notice: " << text << "\n"; }) {
+    options_ = {.units = listing.units, .states = listing.states, .machines = listing.machines};
+    if (!listing.names_are_units) return;
+    for (const std::string& word : session.arguments()) {
+      if (IsGlob(word)) {
+        options_.globs.push_back(word);
+      } else {
+        options_.names.push_back(NameFrom(word));
+      }
+    }
+  }
+
+  // An API that goes away once there is a table comes back.
+  absl::Status Run() {
+    for (;;) {
+      const absl::Status ended = Follow();
+      if (!IsAway(ended) || !is_checked_) return ended;
+      notice_.Lost("connection", ended);
+      // The notice stands where the table ends.
+      if (session_.environment().terminal) shown_.reset();
+      absl::SleepFor(kBeforeAgain);
+    }
+  }
+
+ private:
+  // OK if the output has gone.
+  absl::Status Follow() {
+    ASSIGN_OR_RETURN(const auto stream, session_.api().Watch(options_));
     bool synced = false;
     bool dirty = false;
     absl::Time deadline = absl::InfiniteFuture();
     for (;;) {
-      auto event = stream->Next(deadline);
-      if (absl::IsUnavailable(event.status())) break;
-      RETURN_IF_ERROR(event.status());
-      if (*event) {
+      const auto event = stream->Next(deadline);
+      if (event.ok() && *event) {
         synced = synced || (*event)->kind == client::WatchEvent::Kind::kSync;
-        if (!synced || dirty) continue;
-        dirty = true;
-        deadline = client::MonotonicNow() + kGather;
+        if (!synced || std::exchange(dirty, true)) continue;
+        // Not reading all the time, either, where that takes long.
+        deadline = client::MonotonicNow() + std::max(kGather, kRest * reading_);
         continue;
       }
-      dirty = false;
+      if (std::exchange(dirty, false)) RETURN_IF_ERROR(Print());
+      RETURN_IF_ERROR(event.status());
       deadline = absl::InfiniteFuture();
-      if (session.environment().terminal) session.out() << "\033[H\033[2J\033[3J";
-      RETURN_IF_ERROR(Draw(session, listing, view, std::exchange(again, true)));
-      if (!session.environment().terminal) session.out() << "\n";
-      if (!session.out()) return absl::OkStatus();
+      if (!session_.out()) return absl::OkStatus();
     }
   }
-}
+
+  absl::Status Print() {
+    const absl::Time begun = client::MonotonicNow();
+    ASSIGN_OR_RETURN(const Drawn drawn, Draw(session_, listing_, view_, !is_checked_));
+    reading_ = client::MonotonicNow() - begun;
+    notice_.Back();
+    if (shown_ != drawn.text) {
+      const bool terminal = session_.environment().terminal;
+      session_.out() << (terminal ? "\033[H\033[2J\033[3J" : "") << drawn.text
+                     << (terminal ? "" : "\n") << std::flush;
+      shown_ = drawn.text;
+    }
+    is_checked_ = true;
+    return drawn.machines;
+  }
+
+  Session& session_;
+  const Listing& listing_;
+  const View& view_;
+  client::WatchOptions options_;
+  LossNotice notice_;
+  bool is_checked_ = false;           // a first table has been printed
+  std::optional<std::string> shown_;  // what is to be seen
+  absl::Duration reading_;            // how long that took
+};
 
 }  // namespace
 
@@ -256,8 +323,8 @@ int RunListing(Session& session, const Listing& listing) {
   }
   if (const absl::Status status = FindMachineFilter(session, *view); !status.ok())
     return session.Fail(status);
-  const absl::Status status = session.flags().On("watch") ? WatchAndDraw(session, listing, *view)
-                                                          : Draw(session, listing, *view, false);
+  const absl::Status status = session.flags().On("watch") ? Watcher(session, listing, *view).Run()
+                                                          : PrintOnce(session, listing, *view);
   return status.ok() ? kDone : session.Fail(status);
 }
 

@@ -77,5 +77,41 @@ TEST(Lists, RefuseAStateThatThereIsNot) {
   EXPECT_EQ(fleet.Run({"list-units", "--state=failed"}).code, kDone);
 }
 
+// Each stream ends behind its sync, and is opened again: once in vain, once with the same units,
+// once with one more, and then for the last time.
+TEST(Lists, ThatAreWatchedOutliveTheApiAndPrintWhatHasChanged) {
+  FakeFleet fleet;
+  fleet.Add("a.service", "launched");
+  std::vector<std::string> watched;
+  fleet.answers_first =
+      [&](const client::FakeRequest& request) -> std::optional<client::FakeResponse> {
+    if (!request.target.starts_with("/fleet/v1/watch")) return std::nullopt;
+    watched.push_back(request.target);
+    if (watched.size() == 2) return client::FakeResponse{.code = 503, .body = "{}"};
+    if (watched.size() == 4) fleet.Add("ab.service", "launched");
+    if (watched.size() == 5) return client::FakeResponse{.code = 400, .body = "{}"};
+    return client::FakeResponse{.chunks = fleet.Snapshot()};
+  };
+  const Result result =
+      fleet.Run({"list-unit-files", "--watch", "--no-legend", "--fields=unit", "a", "a?.service"});
+  EXPECT_EQ(result.code, kFailed);
+  EXPECT_EQ(result.out, "a.service\n\na.service\nab.service\n\n");
+  EXPECT_THAT(result.err,
+              testing::ContainsRegex(
+                  "^Notice: lost the connection[^\n]*trying again\nNotice: lost the connection"));
+  EXPECT_THAT(watched, testing::Each(
+                           testing::AllOf(HasSubstr("unit=a.service"), HasSubstr("a%3F.service"))));
+}
+
+TEST(Lists, ThatCannotBeWatchedToBeginWithSaySo) {
+  FakeFleet fleet;
+  fleet.answers_first =
+      [&](const client::FakeRequest& request) -> std::optional<client::FakeResponse> {
+    if (!request.target.starts_with("/fleet/v1/watch")) return std::nullopt;
+    return client::FakeResponse{.code = 503, .body = "{}"};
+  };
+  EXPECT_EQ(fleet.Run({"list-units", "--watch"}).code, kFailed);
+}
+
 }  // namespace
 }  // namespace fleet::fleetctl

@@ -8,6 +8,7 @@
 #include "client/clock.h"
 #include "client/text.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/loss_notice.h"
 
 namespace fleet::fleetctl {
 namespace {
@@ -119,21 +120,20 @@ absl::Status Wait(client::ApiClient& api, const std::vector<std::string>& names,
                   const WaitCallbacks& callbacks) {
   Follower follower(revision, deadline, waiter, callbacks);
   absl::Duration backoff = kFirstBackoff;
-  bool told = false;
+  LossNotice notice(callbacks.notice);
   while (!waiter.done()) {
     auto stream = api.Watch({.units = true, .states = states, .names = names});
     absl::Status status = stream.status();
     if (stream.ok()) status = follower.Follow(**stream);
     if (follower.TakeHeard()) {
       backoff = kFirstBackoff;
-      told = false;
+      notice.Back();
     }
     const absl::Time now = MonotonicNow();
     if (now >= deadline) break;
     if (status.ok()) continue;
-    if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
-    if (!std::exchange(told, true))
-      callbacks.notice(Cat("lost the event stream (", MessageOf(status), "), trying again"));
+    if (!IsAway(status)) return status;
+    notice.Lost("event stream", status);
     absl::SleepFor(std::min(backoff, deadline - now));
     backoff = std::min(backoff * 2, kLongestBackoff);
   }
