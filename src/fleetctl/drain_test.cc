@@ -52,6 +52,24 @@ TEST(Drain, WaitsUntilTheMachineIsEmpty) {
   EXPECT_EQ(fleet.drains.size(), 1u);
 }
 
+TEST(Drain, ShowsHowFarItIsOnATerminalOnly) {
+  FakeFleet fleet;
+  fleet.err_terminal = true;
+  for (const std::string no_color : {"", "1"}) {
+    fleet.drains = {Left(2), Left(1), Left(0)};
+    fleet.Add("u0.service", "launched");
+    fleet.Add("u1.service", "launched");
+    fleet.variables["NO_COLOR"] = no_color;
+    const Result result = fleet.Run({"drain", "8be9"});
+    EXPECT_EQ(result.code, kDone) << result.err;
+    if (no_color.empty()) {
+      EXPECT_THAT(result.err, HasSubstr("\r\033[K8be9: 1 of 2 left"));
+    } else {
+      EXPECT_EQ(result.err, "");
+    }
+  }
+}
+
 TEST(Drain, NamesWhatCannotMoveAndExitsWith5OnTimeout) {
   FakeFleet fleet;
   fleet.drains = {Left(1, "it stays: 2 of 3 are not MachineID=8be9", /*cannot_move=*/true)};

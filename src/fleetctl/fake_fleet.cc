@@ -85,6 +85,7 @@ Environment FakeFleet::EnvironmentOf(std::istream& in, std::ostream& out, std::o
                           .in = &in,
                           .out = &out,
                           .err = &err,
+                          .err_terminal = err_terminal,
                           .terminal_device = directory_ + "no-terminal",
                           .machine_id_file = directory_ + "machine-id"};
   environment.variables.try_emplace("FLEETCTL_ENDPOINT", server_->endpoint());

@@ -87,6 +87,7 @@ class FakeFleet {
   std::string Write(const std::string& name, const std::string& content) const;
   std::map<std::string, std::string> variables;
   std::string local_machine_id;
+  bool err_terminal = false;  // stderr is one
 
  private:
   client::FakeResponse Handle(const client::FakeRequest& request);

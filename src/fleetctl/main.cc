@@ -15,8 +15,11 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   fleet::fleetctl::UnbufferedInput input_bytes(STDIN_FILENO);
   std::istream input(&input_bytes);
-  fleet::fleetctl::Environment environment{
-      .in = &input, .out = &std::cout, .err = &std::cerr, .terminal = isatty(STDOUT_FILENO) == 1};
+  fleet::fleetctl::Environment environment{.in = &input,
+                                           .out = &std::cout,
+                                           .err = &std::cerr,
+                                           .terminal = isatty(STDOUT_FILENO) == 1,
+                                           .err_terminal = isatty(STDERR_FILENO) == 1};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view entry = *variable;
     const size_t equals = entry.find('=');

@@ -8,6 +8,7 @@
 #include "client/clock.h"
 #include "client/text.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/progress.h"
 
 namespace fleet::fleetctl {
 namespace {
@@ -41,22 +42,27 @@ int Ended(Session& session, const client::Rollout& rollout) {
 absl::StatusOr<int> Follow(Session& session, client::Rollout rollout, const WaitLimits& limits) {
   const absl::Time deadline = client::MonotonicNow() + limits.timeout;
   const std::string id = rollout.id;
-  std::string shown;
+  Progress progress(session);
   while (true) {
     // Rolled back, it has an id that begins with its own.
     if (!rollout.id.starts_with(id)) {
+      progress.Clear();
       session.err() << "Error: the rollout of " << rollout.name << " was superseded\n";
       return kFailed;
     }
     std::string line = Cat(NamesOf(rollout), ": ", rollout.reached, " of ", rollout.total);
     if (!rollout.not_started.empty()) Append(line, ", ", rollout.not_started.front());
-    if (line != shown) session.err() << line << "\n";
-    shown = line;
-    if (rollout.state != "running") return Ended(session, rollout);
+    progress.Show(line);
+    if (rollout.state != "running") {
+      progress.Clear();
+      return Ended(session, rollout);
+    }
     const absl::Time now = client::MonotonicNow();
     if (now >= deadline) {
+      progress.Clear();
       session.err() << "Error: timed out waiting for the rollout of " << NamesOf(rollout)
-                    << ", which goes on\n";
+                    << ", which goes on: " << rollout.reached << " of " << rollout.total << "\n";
+      for (const std::string& unit : rollout.not_started) session.err() << "  " << unit << "\n";
       return kTimedOut;
     }
     absl::SleepFor(std::min(kLookEvery, deadline - now));

@@ -20,8 +20,8 @@ std::vector<FlagSpec> FailureFlags();
 // The request that the flags of RollingFlags() describe. UsageError.
 absl::StatusOr<client::RolloutRequest> RolloutRequestFrom(const Flags& flags);
 
-// Begins it, of several units as one, and, unless --no-block, waits for its end, with a line on
-// stderr about each step; the exit code. `verb` is for the line of --no-block.
+// Begins it, of several units as one, and, unless --no-block, waits for its end, with how far
+// it is on a terminal; the exit code. `verb` is for the line of --no-block.
 absl::StatusOr<int> CarryRollout(Session& session, const std::string& verb,
                                  const std::vector<client::RolledUnit>& units,
                                  client::RolloutRequest request, const WaitLimits& limits);

@@ -14,6 +14,11 @@ Session::Session(Environment environment, Parsed parsed, client::ClientOptions o
       parsed_(std::move(parsed)),
       options_(std::move(options)) {}
 
+bool Session::HasNoColour() const {
+  const auto set = environment_.variables.find("NO_COLOR");
+  return set != environment_.variables.end() && !set->second.empty();
+}
+
 client::ApiClient& Session::api() {
   if (!api_) api_ = std::make_unique<client::ApiClient>(options_);
   return *api_;

@@ -25,7 +25,8 @@ struct Environment {
   std::istream* in = nullptr;
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
-  bool terminal = false;  // `out` is one
+  bool terminal = false;      // `out` is one
+  bool err_terminal = false;  // `err` is one
   std::string terminal_device = "/dev/tty";
   std::string machine_id_file = "/etc/machine-id";
 };
@@ -39,6 +40,9 @@ class Session {
   std::ostream& out() const { return *environment_.out; }
   std::ostream& err() const { return *environment_.err; }
   const Environment& environment() const { return environment_; }
+  // Colours and progress are for people at a terminal, and not with NO_COLOR.
+  bool has_colour() const { return environment_.terminal && !HasNoColour(); }
+  bool shows_progress() const { return environment_.err_terminal && !HasNoColour(); }
   client::ApiClient& api();
   // What another client of the same API is made with.
   const client::ClientOptions& client_options() const { return options_; }
@@ -56,6 +60,8 @@ class Session {
   int Fail(const absl::Status& status) const;
 
  private:
+  bool HasNoColour() const;
+
   Environment environment_;
   Parsed parsed_;
   client::ClientOptions options_;

@@ -11,6 +11,7 @@
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
 #include "fleetctl/output.h"
+#include "fleetctl/progress.h"
 
 namespace fleet::fleetctl {
 namespace {
@@ -22,40 +23,6 @@ constexpr absl::Duration kFirstPause = absl::Milliseconds(100);
 constexpr absl::Duration kLongestPause = absl::Seconds(1);
 // After the timeout, at units that have left: they are not looked at before all else has ended.
 constexpr absl::Duration kLastLook = absl::Milliseconds(500);
-
-// Says how far it has come: on a terminal in one line that is written anew.
-class Progress {
- public:
-  explicit Progress(Session& session) : session_(session) {}
-  ~Progress() { Clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void Show(const std::map<std::string, Drain>& drains) {
-    if (!session_.environment().terminal) return;
-    std::vector<std::string> parts;
-    for (const auto& [word, drain] : drains) {
-      int64_t& most = most_[word];
-      most = std::max(most, drain.units_left);
-      parts.push_back(
-          Cat(ShortId(drain.machine_id), ": ", drain.units_left, " of ", most, " left"));
-    }
-    session_.err() << "\r\x1b[K" << Join(parts, ", ") << std::flush;
-    shown_ = true;
-  }
-
-  void Clear() {
-    if (shown_) session_.err() << "\r\x1b[K" << std::flush;
-    shown_ = false;
-  }
-
- private:
-  static std::string ShortId(const std::string& id) { return id.substr(0, 8); }
-
-  Session& session_;
-  std::map<std::string, int64_t> most_;  // that were left
-  bool shown_ = false;
-};
 
 void PrintReason(Session& session, const std::string& unit, const std::string& reason) {
   session.err() << "Unit " << unit << ": " << WithShortIds(reason, session.flags().On("full"))
@@ -75,6 +42,7 @@ class Drains {
     Machine& machine = machines_[word];
     for (const client::HeldUnit& unit : drain.left) machine.to_arrive.insert(unit.unit);
     machine.drain = drain;
+    machine.most = drain.units_left;
     return absl::OkStatus();
   }
 
@@ -119,6 +87,7 @@ class Drains {
     Drain drain;                      // as last seen
     std::set<std::string> told;       // units that cannot move
     std::set<std::string> to_arrive;  // units that were seen on it
+    int64_t most = 0;                 // that were left
     bool has_failed = false;
   };
 
@@ -254,11 +223,15 @@ class Drains {
   }
 
   void ShowProgress() {
-    std::map<std::string, Drain> drains;
-    for (const auto& [word, machine] : machines_) {
-      if (!machine.drain.machine_id.empty()) drains[word] = machine.drain;
+    std::vector<std::string> parts;
+    for (auto& [word, machine] : machines_) {
+      const Drain& drain = machine.drain;
+      if (drain.machine_id.empty()) continue;
+      machine.most = std::max(machine.most, drain.units_left);
+      parts.push_back(Cat(drain.machine_id.substr(0, 8), ": ", drain.units_left, " of ",
+                          machine.most, " left"));
     }
-    progress_.Show(drains);
+    progress_.Show(Join(parts, ", "));
   }
 
   Session& session_;

@@ -50,9 +50,7 @@ absl::StatusOr<int> Logs(Session& session) {
   ReportMissing(session, selection, verdict);
   if (selection.units.empty()) return verdict.code();
 
-  const auto no_color = session.environment().variables.find("NO_COLOR");
-  const bool plain = no_color != session.environment().variables.end() && !no_color->second.empty();
-  LogLines lines(flags.Text("output"), session.environment().terminal && !plain);
+  LogLines lines(flags.Text("output"), session.has_colour());
   JournalReaders readers(session.client_options(), {.lines = count, .follow = follow});
   const auto add = [&](const std::string& unit, const std::string& where) {
     lines.Expect(unit, where);

@@ -75,9 +75,7 @@ absl::StatusOr<int> DrawUntilQuit(Session& session) {
   RETURN_IF_ERROR(session.api().ListMachines().status());
   ClusterFeed feed(session.client_options());
   ASSIGN_OR_RETURN(const std::unique_ptr<FullScreen> screen, FullScreen::Open(session.out()));
-  const auto& variables = session.environment().variables;
-  const auto no_color = variables.find("NO_COLOR");
-  TopView view{.colour = no_color == variables.end() || no_color->second.empty()};
+  TopView view{.colour = session.has_colour()};
   for (;;) {
     screen->Measure();
     view.rows = screen->rows();
