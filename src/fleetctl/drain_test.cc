@@ -70,6 +70,23 @@ TEST(Drain, ShowsHowFarItIsOnATerminalOnly) {
   }
 }
 
+TEST(Drain, SaysOnceThatTheApiIsAway) {
+  FakeFleet fleet;
+  fleet.drains = {Left(2), Left(0)};
+  fleet.Add("u0.service", "launched");
+  fleet.Add("u1.service", "launched");
+  int asked = 0;
+  fleet.answers_first =
+      [&](const client::FakeRequest& request) -> std::optional<client::FakeResponse> {
+    if (request.method != "GET" || !request.target.ends_with("/drain")) return std::nullopt;
+    if (const int now = ++asked; now != 2 && now != 3) return std::nullopt;
+    return client::FakeResponse{.code = 503, .body = "{}"};
+  };
+  const Result result = fleet.Run({"drain", "8be9"});
+  EXPECT_EQ(result.code, kDone) << result.err;
+  EXPECT_THAT(result.err, testing::MatchesRegex("Notice: lost the connection[^\n]*again\n"));
+}
+
 TEST(Drain, NamesWhatCannotMoveAndExitsWith5OnTimeout) {
   FakeFleet fleet;
   fleet.drains = {Left(1, "it stays: 2 of 3 are not MachineID=8be9", /*cannot_move=*/true)};

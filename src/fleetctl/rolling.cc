@@ -8,17 +8,13 @@
 #include "client/clock.h"
 #include "client/text.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/loss_notice.h"
 #include "fleetctl/progress.h"
 
 namespace fleet::fleetctl {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Milliseconds(250);
-
-bool IsLostConnection(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         client::IsNotConnected(status);
-}
 
 // The exit code of a rollout that does not run any more.
 int Ended(Session& session, const client::Rollout& rollout) {
@@ -43,6 +39,10 @@ absl::StatusOr<int> Follow(Session& session, client::Rollout rollout, const Wait
   const absl::Time deadline = client::MonotonicNow() + limits.timeout;
   const std::string id = rollout.id;
   Progress progress(session);
+  LossNotice notice([&](std::string_view text) {
+    progress.Clear();
+    session.err() << "Notice: " << text << "\n";
+  });
   while (true) {
     // Rolled back, it has an id that begins with its own.
     if (!rollout.id.starts_with(id)) {
@@ -68,8 +68,11 @@ absl::StatusOr<int> Follow(Session& session, client::Rollout rollout, const Wait
     absl::SleepFor(std::min(kLookEvery, deadline - now));
     auto next = session.api().GetRollout(rollout.name);
     if (next.ok()) {
+      notice.Back();
       rollout = *std::move(next);
-    } else if (!IsLostConnection(next.status())) {
+    } else if (IsAway(next.status())) {
+      notice.Lost("connection", next.status());
+    } else {
       return next.status();
     }
   }

@@ -113,6 +113,23 @@ TEST(Update, ShowsHowFarItIsOnATerminalOnly) {
   }
 }
 
+TEST(Update, SaysOnceThatTheApiIsAway) {
+  FakeFleet fleet;
+  fleet.rollouts["web@.service"] = {Rollout("running", 1), Rollout("done", 3)};
+  int asked = 0;
+  fleet.answers_first =
+      [&](const client::FakeRequest& request) -> std::optional<client::FakeResponse> {
+    if (request.method != "GET" || !request.target.starts_with("/fleet/v1/rollouts/") ||
+        ++asked > 2) {
+      return std::nullopt;
+    }
+    return client::FakeResponse{.code = 503, .body = "{}"};
+  };
+  const Result result = fleet.Run({"update", fleet.Write("web@.service", kText)});
+  EXPECT_EQ(result.code, kDone) << result.err;
+  EXPECT_THAT(result.err, testing::MatchesRegex("Notice: lost the connection[^\n]*again\n"));
+}
+
 TEST(Update, OfSeveralIsOneRollout) {
   FakeFleet fleet;
   fleet.rollouts["a.service"] = {Both("running", "a.service"), Both("done", "a.service")};

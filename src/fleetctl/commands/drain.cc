@@ -10,6 +10,7 @@
 #include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
+#include "fleetctl/loss_notice.h"
 #include "fleetctl/output.h"
 #include "fleetctl/progress.h"
 
@@ -34,7 +35,11 @@ void PrintReason(Session& session, const std::string& unit, const std::string& r
 class Drains {
  public:
   Drains(Session& session, absl::Time deadline, Verdict& verdict)
-      : session_(session), deadline_(deadline), verdict_(verdict), progress_(session) {}
+      : session_(session),
+        deadline_(deadline),
+        verdict_(verdict),
+        progress_(session),
+        notice_([this](std::string_view text) { Notice(text); }) {}
 
   // Notes what is on a machine before anything moves.
   absl::Status Add(const std::string& word) {
@@ -94,7 +99,8 @@ class Drains {
   // By its id: the host name of a machine is not known any more once it is gone.
   void Look(const std::string& word, Machine& machine) {
     const auto drain = session_.api().GetDrain(machine.drain.machine_id);
-    if (absl::IsUnavailable(drain.status()) || absl::IsDeadlineExceeded(drain.status())) return;
+    if (IsAway(drain.status())) return notice_.Lost("connection", drain.status());
+    notice_.Back();
     if (!drain.ok()) return End(word, machine, drain.status());
     machine.drain = *drain;
     revision_ = std::max(revision_, drain->revision);
@@ -140,9 +146,7 @@ class Drains {
                     {.outcome = [&](const Outcome& outcome) { Arrive(outcome, is_last); },
                      .notice =
                          [&](std::string_view text) {
-                           if (!is_last) return;  // the next turn tries again
-                           progress_.Clear();
-                           session_.err() << text << "\n";
+                           if (is_last) Notice(text);  // else the next turn tries again
                          }});
     }
     for (auto& [word, machine] : machines_) {
@@ -217,6 +221,11 @@ class Drains {
     machine.has_failed = true;
   }
 
+  void Notice(std::string_view text) {
+    progress_.Clear();
+    session_.err() << "Notice: " << text << "\n";
+  }
+
   bool AnyIs(Stage stage) const {
     return std::any_of(machines_.begin(), machines_.end(),
                        [&](const auto& entry) { return entry.second.stage == stage; });
@@ -238,6 +247,7 @@ class Drains {
   const absl::Time deadline_;
   Verdict& verdict_;
   Progress progress_;
+  LossNotice notice_;
   std::map<std::string, Machine> machines_;  // by the word that means it
   int64_t revision_ = 0;
 };
