@@ -40,6 +40,17 @@ TEST(Cordon, OneThatIsNotKnownDoesNotKeepTheOthersFromIt) {
   EXPECT_EQ(result.out, "Machine m2 gets units again\n");
 }
 
+TEST(Cordon, ExitsWithTheStatusOfTheFirstThatFailed) {
+  FakeFleet fleet;
+  fleet.answers_first =
+      [&](const client::FakeRequest& request) -> std::optional<client::FakeResponse> {
+    if (!request.target.ends_with("/m1/cordon")) return std::nullopt;
+    return client::FakeResponse{.code = 409, .body = "{}"};
+  };
+  EXPECT_EQ(fleet.Run({"cordon", "m2", "m1", "none"}).code, kFailed);
+  EXPECT_EQ(fleet.Run({"cordon", "none", "m1"}).code, kNotFound);
+}
+
 TEST(Drain, WaitsUntilTheMachineIsEmpty) {
   FakeFleet fleet;
   fleet.drains = {Left(2), Left(2), Left(1), Left(0)};

@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "client/text.h"
+#include "fleetctl/action.h"
 #include "fleetctl/command.h"
 #include "fleetctl/exit_code.h"
 
@@ -10,16 +9,16 @@ namespace {
 // Does the same to each machine; one that cannot be done does not keep the others from it.
 int ForEachMachine(Session& session, absl::Status (client::ApiClient::*call)(const std::string&),
                    std::string_view what) {
-  int code = kDone;
+  Verdict verdict(session.arguments());
   for (const std::string& machine : session.arguments()) {
     const absl::Status done = (session.api().*call)(machine);
     if (done.ok()) {
       session.out() << "Machine " << machine << what << "\n";
     } else {
-      code = std::max(code, session.Fail(done));
+      verdict.Fail(machine, session.Fail(done));
     }
   }
-  return code;
+  return verdict.code();
 }
 
 int RunCordon(Session& session) {
