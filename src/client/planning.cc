@@ -68,7 +68,9 @@ Drain DrainFromJson(const json& object) {
               .deadline = StringAt(object, "deadline"),
               .lock_group = StringAt(object, "lockGroup"),
               .lock_granted = FlagAt(object, "lockGranted"),
-              .units_left = NumberAt(object, "unitsLeft")};
+              .units_left = NumberAt(object, "unitsLeft"),
+              .left = {},
+              .json = Dump(object)};
   for (const json& element : ListAt(object, "left")) {
     drain.left.push_back({.unit = StringAt(element, "unit"),
                           .reason = StringAt(element, "reason"),

@@ -85,6 +85,7 @@ struct Drain {
   bool lock_granted = false;  // it has the slot, and is emptied for that
   int64_t units_left = 0;
   std::vector<HeldUnit> left;
+  std::string json;  // the entity as it came
 };
 
 struct PlannedUnit {

@@ -47,7 +47,7 @@ TEST_F(FormatsTest, AreTheSameForEachCommandThatPrintsData) {
         Words{"status", "nosuch"}, Words{"explain", "nosuch"}, Words{"plan", "rebalance"},
         Words{"rebalance", "--dry-run"}, Words{"events"}, Words{"logs", "a.service"},
         Words{"features"}, Words{"rollout", "status"}, Words{"rollout", "history", "web@.service"},
-        Words{"metadata", "8be9"}, Words{"version"}}) {
+        Words{"metadata", "8be9"}, Words{"drain", "--status", "8be9"}, Words{"version"}}) {
     for (const std::string format : {"text", "table", "wide", "json", "yaml"})
       EXPECT_NE(Run(words, format).code, kUsage) << words[0] << " -o " << format;
     EXPECT_EQ(Run(words, "text").out, Run(words, "table").out) << words[0];
@@ -62,6 +62,53 @@ TEST_F(FormatsTest, MayBeEntitiesWhereSettingsAndTheVersionAreShown) {
   EXPECT_EQ(json::parse(Run({"version"}, "json").out), json({{"version", FLEET_VERSION}}));
   EXPECT_EQ(Run({"logs", "a.service"}, "yaml").out.substr(0, 4), "---\n");
   EXPECT_THAT(Run({"logs", "a.service"}, "wide").out, HasSubstr("a.service/"));
+}
+
+TEST_F(FormatsTest, MayBeTheNamesAlone) {
+  fleet_.explanations["a.service"] = {{"unit", "a.service"}, {"state", "placed"}};
+  fleet_.drains = {{{"machineID", FakeFleet::kMachine}, {"drained", true}}};
+  const std::string machine = std::string(FakeFleet::kMachine) + "\n";
+  EXPECT_EQ(Run({"explain", "a.service"}, "name").out, "a.service\n");
+  EXPECT_EQ(Run({"status", "a.service"}, "name").out, "a.service\n");
+  EXPECT_EQ(Run({"metadata", "8be9"}, "name").out, machine);
+  EXPECT_EQ(Run({"drain", "--status", "8be9"}, "name").out, machine);
+  for (const Words& words : {Words{"events"}, Words{"logs", "a.service"}, Words{"version"}})
+    EXPECT_EQ(Run(words, "name").code, kUsage) << words[0];
+}
+
+TEST_F(FormatsTest, OfADrainAreForItsStatusOnly) {
+  fleet_.drains = {{{"machineID", FakeFleet::kMachine}, {"drained", true}, {"unitsLeft", 0}}};
+  EXPECT_EQ(json::parse(Run({"drain", "--status", "8be9"}, "json").out), fleet_.drains[0]);
+  EXPECT_EQ(json::parse(Run({"drain", "--status", "8be9", "node1"}, "json").out).size(), 2u);
+  EXPECT_EQ(Run({"drain", "8be9"}, "json").code, kUsage);
+  EXPECT_THAT(fleet_.machine_posts, testing::IsEmpty());
+}
+
+// Those of fleetctl are not journalctl's, and --force of texts that are submitted stops no unit.
+TEST_F(FormatsTest, AreNotTakenFromTheEnvironmentWhereTheyMeanSomethingElse) {
+  fleet_.variables = {{"FLEETCTL_OUTPUT", "yaml"}, {"FLEETCTL_FORCE", "true"}};
+  fleet_.drains = {{{"machineID", FakeFleet::kMachine}, {"drained", true}, {"unitsLeft", 0}}};
+  EXPECT_EQ(fleet_.Run({"drain", "--no-block", "8be9"}).code, kDone);
+  EXPECT_THAT(fleet_.machine_posts, testing::ElementsAre("8be9/drain"));
+  EXPECT_FALSE(JournalCommand().flags[2].from_environment);
+  EXPECT_EQ(JournalCommand().flags[2].name, "output");
+}
+
+TEST_F(FormatsTest, OfAnExplanationHaveEachMachineWhereTheyAreWide) {
+  fleet_.explanations["a.service"] = {
+      {"unit", "a.service"},
+      {"state", "pending"},
+      {"verdicts", json::array({json{{"machineID", FakeFleet::kMachine},
+                                     {"ruledOutBy", json::array({"it is cordoned"})}}})}};
+  EXPECT_THAT(Run({"explain", "a.service"}, "wide").out, HasSubstr("it is cordoned"));
+  EXPECT_THAT(Run({"explain", "a.service"}, "text").out, testing::Not(HasSubstr("cordoned")));
+}
+
+TEST_F(FormatsTest, HaveNoHeaderLineIfAsked) {
+  fleet_.features = json::array({json{{"name", "isolation"}, {"enabled", true}}});
+  EXPECT_EQ(fleet_.Run({"features", "--no-legend"}).out, "isolation\tyes\t-\n");
+  EXPECT_EQ(fleet_.Run({"rollout", "history", "--no-legend", "-l", "web@.service"}).out,
+            "of-web@.service\t-\tsubmit\n");
 }
 
 TEST_F(FormatsTest, OfARebalanceAreThoseOfItsPlan) {

@@ -114,7 +114,7 @@ TEST(Explain, PrintsTheAnswerItself) {
   EXPECT_EQ(json::parse(fleet.Run({"explain", "a", "-o", "json"}).out), Waiting("a.service"));
   EXPECT_THAT(json::parse(fleet.Run({"explain", "a", "b", "-o", "json"}).out), SizeIs(2));
   EXPECT_THAT(fleet.Run({"explain", "a", "-o", "yaml"}).out, HasSubstr("unit: a.service\n"));
-  EXPECT_EQ(fleet.Run({"explain", "a", "-o", "name"}).code, kUsage);
+  EXPECT_EQ(fleet.Run({"explain", "a", "-o", "cat"}).code, kUsage);
 }
 
 TEST(Explain, AnUnknownUnitEndsWithFour) {

@@ -271,11 +271,21 @@ std::string StateOf(const Drain& drain) {
 
 // Changes nothing.
 int ShowDrains(Session& session, const std::vector<std::string>& words) {
+  const std::string format = session.flags().Text("output");
   Verdict verdict(words);
+  std::vector<std::string> entities;
   for (const std::string& word : words) {
     const auto drain = session.api().GetDrain(word);
     if (!drain.ok()) {
       verdict.Fail(word, session.Fail(drain.status()));
+      continue;
+    }
+    if (HasEntities(format)) {
+      entities.push_back(drain->json);
+      continue;
+    }
+    if (format == "name") {
+      session.out() << drain->machine_id << "\n";
       continue;
     }
     session.out() << "Machine " << word << " " << StateOf(*drain) << ": " << drain->units_left
@@ -285,6 +295,8 @@ int ShowDrains(Session& session, const std::vector<std::string>& words) {
                     << WithShortIds(unit.reason, session.flags().On("full")) << "\n";
     }
   }
+  if (!entities.empty())
+    session.out() << RenderEntities(entities, format, /*as_list=*/words.size() > 1);
   return verdict.code();
 }
 
@@ -307,13 +319,15 @@ absl::StatusOr<int> DrainMachines(Session& session) {
                                         .force = flags.On("force")};
   if (!request.deadline.empty()) RETURN_IF_ERROR(flags.Duration("deadline").status());
   std::vector<std::string> words = WordsOf(session);
+  RETURN_IF_ERROR(CheckFormat(flags));
   if (flags.On("status")) {
     if (!request.deadline.empty() || request.force || flags.On("no-block") ||
         !flags.Text("timeout").empty()) {
-      return UsageError("--status changes nothing, and goes with no other flag");
+      return UsageError("--status changes nothing, and goes with -o and -l only");
     }
     return ShowDrains(session, words);
   }
+  if (flags.Given("output")) return UsageError("--output goes with --status");
   Verdict verdict(words);
   Drains drains(session, MonotonicNow() + timeout, verdict);
   const bool waits = !flags.On("no-block");
@@ -359,6 +373,9 @@ int RunDrain(Session& session) {
 }  // namespace
 
 Command DrainCommand() {
+  // Without --status it is refused.
+  FlagSpec output = OutputFlag("text or table, wide, json, yaml or name");
+  output.from_environment = false;
   return {
       .name = "drain",
       .summary = "Move all units off machines, which get nothing new",
@@ -382,7 +399,11 @@ Command DrainCommand() {
                 {"no-block", 0, "", "", "do not wait for the units"},
                 {"timeout", 0, "DURATION", "", "wait at most so long: 30s, 2m"},
                 {"deadline", 0, "DURATION", "", "the drain itself ends after so long: 10m, 2h"},
-                {"force", 0, "", "", "at the deadline, or now, stop what is left"},
+                // FLEETCTL_FORCE is for texts that are submitted, and is to stop nothing.
+                {.name = "force",
+                 .help = "at the deadline, or now, stop what is left",
+                 .from_environment = false},
+                output,
                 {"full", 'l', "", "", "do not shorten ids"}},
       .run = RunDrain,
       .min_arguments = 1};

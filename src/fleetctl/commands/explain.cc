@@ -13,7 +13,7 @@ int RunExplain(Session& session) {
   const std::string format = session.flags().Text("output");
   const absl::Status known = CheckFormat(session.flags());
   if (!known.ok()) return session.Fail(known);
-  const bool each_machine = session.flags().On("full");
+  const bool each_machine = session.flags().On("full") || format == "wide";
   auto selection = SelectUnits(session.api(), session.arguments(), /*templates=*/true);
   if (!selection.ok()) return session.Fail(selection.status());
   Verdict verdict(OrderOf(session.arguments(), *selection));
@@ -26,6 +26,8 @@ int RunExplain(Session& session) {
       verdict.Fail(unit.name, session.Fail(explained.status()));
     } else if (HasEntities(format)) {
       entities.push_back(explained->json);
+    } else if (format == "name") {
+      session.out() << unit.name << "\n";
     } else {
       if (!std::exchange(first, false)) session.out() << "\n";
       session.out() << ExplanationText(session, *explained, each_machine)
@@ -52,7 +54,7 @@ Command ExplainCommand() {
           "  fleetctl explain web@3.service\n"
           "  fleetctl explain -l db.service",
       .flags = {{"full", 'l', "", "", "add a line for each machine, and do not shorten ids"},
-                OutputFlag("text or table, wide, json or yaml")},
+                OutputFlag("text or table, wide (each machine), json, yaml or name")},
       .run = RunExplain,
       .min_arguments = 1};
 }

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "base/status.h"
 #include "client/text.h"
 #include "fleetctl/command.h"
@@ -12,7 +14,9 @@ absl::StatusOr<int> Features(Session& session) {
   const std::string format = session.flags().Text("output");
   const bool full = session.flags().On("full");
   ASSIGN_OR_RETURN(const auto features, session.api().ListFeatures());
-  Table table({"FEATURE", "ENABLED", "UNKNOWN TO"});
+  std::vector<std::string> header = {"FEATURE", "ENABLED", "UNKNOWN TO"};
+  if (session.flags().On("no-legend")) header.clear();
+  Table table(std::move(header));
   std::vector<std::string> entities;
   std::string names;
   for (const client::Feature& feature : features) {
@@ -46,6 +50,7 @@ Command FeaturesCommand() {
               "machines know it.\nIt is enabled then, for good.",
           .example = "  fleetctl features",
           .flags = {{"full", 'l', "", "", "do not shorten ids"},
+                    {"no-legend", 0, "", "", "no header line"},
                     OutputFlag("table or text, wide, json, yaml or name")},
           .run = RunFeatures,
           .max_arguments = 0};

@@ -47,7 +47,12 @@ Command JournalCommand() {
           .example = "  fleetctl journal -f --lines=50 hello.service",
           .flags = {{"lines", 'n', "N", "10", "how many of the last lines"},
                     {"follow", 'f', "", "", "go on with new lines as they come"},
-                    {"output", 'o', "MODE", "", "journalctl's output mode: short, cat, json, …"},
+                    // FLEETCTL_OUTPUT has a format of fleetctl's.
+                    {.name = "output",
+                     .letter = 'o',
+                     .value = "MODE",
+                     .help = "journalctl's output mode: short, cat, json, …",
+                     .from_environment = false},
                     {"sudo", 0, "", "", "run journalctl with sudo"},
                     {"machine", 0, "MACHINE", "", "of a global unit: on which machine"},
                     SshPortFlag()},

@@ -53,6 +53,10 @@ absl::StatusOr<int> Metadata(Session& session) {
     session.out() << RenderEntities({entity.dump()}, format, /*as_list=*/false);
     return kDone;
   }
+  if (format == "name") {
+    session.out() << machine << "\n";
+    return kDone;
+  }
   for (const auto& [key, value] : found->metadata) session.out() << key << "=" << value << "\n";
   return kDone;
 }
@@ -76,7 +80,7 @@ Command MetadataCommand() {
       .example =
           "  fleetctl metadata 8be9f57e disk=ssd zone=b\n"
           "  fleetctl metadata 8be9f57e disk-",
-      .flags = {OutputFlag("text or table, wide, json or yaml")},
+      .flags = {OutputFlag("text or table, wide, json, yaml or name")},
       .run = RunMetadata,
       .min_arguments = 1};
 }

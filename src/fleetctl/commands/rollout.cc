@@ -40,6 +40,7 @@ void PrintHistory(Session& session, const std::vector<client::Rollout>& rollouts
   const bool several = rollouts.size() > 1;
   std::vector<std::string> header = {"HASH", "SINCE", "HOW"};
   if (several) header.insert(header.begin(), "UNIT");
+  if (session.flags().On("no-legend")) header.clear();
   Table table(std::move(header));
   for (const client::Rollout& rollout : rollouts) {
     for (const client::FormerText& text : rollout.history) {
@@ -149,6 +150,7 @@ Command RolloutCommand() {
       .flags = {{"to", 0, "HASH", "", "undo: the text of the history whose hash begins so"},
                 OutputFlag("text or table, wide, json (an object a line), yaml (a document each) "
                            "or name"),
+                {"no-legend", 0, "", "", "history: no header line"},
                 {"full", 'l', "", "", "do not shorten hashes"}},
       .run = RunRollout,
       .min_arguments = 1};

@@ -85,13 +85,14 @@ int RunStatus(Session& session) {
   if (!selection.ok()) return session.Fail(selection.status());
   Verdict verdict(OrderOf(session.arguments(), *selection));
   ReportMissing(session, *selection, verdict);
-  if (HasEntities(format)) {
+  if (HasEntities(format) || format == "name") {
     std::vector<std::string> entities;
     for (const client::Unit& unit : selection->units) {
       if (const int code = EntityOf(session, unit.name, entities); code != kDone)
         verdict.Fail(unit.name, code);
+      if (format == "name") session.out() << unit.name << "\n";
     }
-    if (!entities.empty())
+    if (HasEntities(format) && !entities.empty())
       session.out() << RenderEntities(entities, format, /*as_list=*/selection->units.size() > 1);
     return verdict.code();
   }
@@ -119,7 +120,7 @@ Command StatusCommand() {
           .example =
               "  fleetctl status hello.service\n"
               "  fleetctl status -o json 'web@*'",
-          .flags = {OutputFlag("text or table, wide, json or yaml"),
+          .flags = {OutputFlag("text or table, wide, json, yaml or name"),
                     SshPortFlag(),
                     {.name = "no-block"}},
           .run = RunStatus,
