@@ -14,8 +14,15 @@
 namespace fleet::fleetctl {
 namespace {
 
+// Which machines a command takes: forget those that are away, some those as well.
+std::string_view MachinesFor(std::string_view command) {
+  if (command == "forget") return "absent_machines";
+  const bool known = command == "uncordon" || command == "metadata" || command == "events";
+  return known ? "known_machines" : "machines";
+}
+
 // What stands where a command's argument does; a function of the scripts gives the words for it.
-std::string_view KindOf(std::string_view placeholder) {
+std::string_view KindOf(std::string_view placeholder, std::string_view command) {
   const auto has = [&](std::string_view word) {
     return placeholder.find(word) != std::string_view::npos;
   };
@@ -25,7 +32,7 @@ std::string_view KindOf(std::string_view placeholder) {
   const bool files = has("FILE") || has("SOCKET");
   if (has("NAME") || has("UNIT")) return files ? "units_files" : "units";
   if (has("TEMPLATE")) return files ? "templates_files" : "templates";
-  if (has("MACHINE") || has("ID")) return "machines";
+  if (has("MACHINE") || has("ID")) return MachinesFor(command);
   return files ? "files" : "nothing";
 }
 
@@ -35,7 +42,7 @@ std::string WithBlanks(std::string_view list) { return Join(SplitList(list, ',')
 std::string ValueWords(const FlagSpec& flag, std::string_view command) {
   if (flag.name == "output" && command != "journal")
     return Cat("echo ", Join(FormatsOf(flag), " "));
-  if (flag.name == "machine" || flag.name == "like") return "_fleetctl_machines";
+  if (flag.name == "machine" || flag.name == "like") return Cat("_fleetctl_", MachinesFor(command));
   if (flag.name == "unit") return "_fleetctl_units";
   if (const ListWords* list = WordsOfList(command)) {
     if (flag.name == "fields") return Cat("_fleetctl_list ", WithBlanks(list->fields));
@@ -124,9 +131,11 @@ _fleetctl_units() { _fleetctl_ask list-unit-files -o name; }
 _fleetctl_templates() { _fleetctl_units | grep '@\.'; }
 _fleetctl_machines() {
   # Ids and host names, as far as those are known.
-  _fleetctl_ask list-machines --full --no-legend --fields=machine,hostname |
+  _fleetctl_ask list-machines --full --no-legend --fields=machine,hostname "$@" |
     tr -s ' \t' '\n\n' | grep -vx -e -
 }
+_fleetctl_known_machines() { _fleetctl_machines --absent; }
+_fleetctl_absent_machines() { _fleetctl_machines --absent --state=absent; }
 _fleetctl_targets() { _fleetctl_units; _fleetctl_machines; }
 _fleetctl_nothing() { :; }
 _fleetctl_files() { echo "$_fleetctl_wants_files"; }
@@ -195,14 +204,16 @@ _fleetctl_words() {
            Spellings(GlobalFlags()), "\" ;;\n");
     const std::vector<Verb> verbs = VerbsOf(command.arguments);
     if (verbs.empty()) {
-      Append(text, "    ", command.name, ":*) _fleetctl_", KindOf(command.arguments), " ;;\n");
+      Append(text, "    ", command.name, ":*) _fleetctl_", KindOf(command.arguments, command.name),
+             " ;;\n");
       continue;
     }
     Append(text, "    ", command.name, ":*)\n      [ -z \"$verb\" ] || verb=$(_fleetctl_whole ",
            "\"$verb\" ", VerbNames(verbs), ")\n      case $verb in\n        '') echo \"",
            VerbNames(verbs), "\" ;;\n");
     for (const Verb& verb : verbs)
-      Append(text, "        ", verb.name, ") _fleetctl_", KindOf(verb.arguments), " ;;\n");
+      Append(text, "        ", verb.name, ") _fleetctl_", KindOf(verb.arguments, command.name),
+             " ;;\n");
     text += "      esac ;;\n";
   }
   text += "  esac\n}\n";
@@ -238,9 +249,9 @@ void AppendFishFlag(std::string& text, const FlagSpec& flag, std::string_view co
 }
 
 // What stands behind the words of `condition`.
-void AppendFishArguments(std::string& text, std::string_view condition,
-                         std::string_view arguments) {
-  std::string_view kind = KindOf(arguments);
+void AppendFishArguments(std::string& text, std::string_view condition, std::string_view arguments,
+                         std::string_view command) {
+  std::string_view kind = KindOf(arguments, command);
   const std::string seen = Cat("complete -c fleetctl -n '_fleetctl_is ", condition, "'");
   constexpr std::string_view kAndFiles = "_files";
   const bool has_more = kind.ends_with(kAndFiles);
@@ -278,9 +289,11 @@ function _fleetctl_units; _fleetctl_ask list-unit-files -o name; end
 function _fleetctl_templates; _fleetctl_units | string match '*@.*'; end
 function _fleetctl_machines
   # Ids and host names, as far as those are known.
-  _fleetctl_ask list-machines --full --no-legend --fields=machine,hostname |
+  _fleetctl_ask list-machines --full --no-legend --fields=machine,hostname $argv |
     string match -ra '[^ \t]+' | string match -v -- -
 end
+function _fleetctl_known_machines; _fleetctl_machines --absent; end
+function _fleetctl_absent_machines; _fleetctl_machines --absent --state=absent; end
 # What may be next in a list with commas.
 function _fleetctl_list
   set -l value (string replace -r '^--[^=]*=' '' -- (commandline -ct))
@@ -391,11 +404,11 @@ std::string FishCompletion() {
            FishQuoted(command.summary), "\n");
     for (const FlagSpec& flag : Shown(command.flags)) AppendFishFlag(text, flag, command.name);
     const std::vector<Verb> verbs = VerbsOf(command.arguments);
-    if (verbs.empty()) AppendFishArguments(text, command.name, command.arguments);
+    if (verbs.empty()) AppendFishArguments(text, command.name, command.arguments, command.name);
     for (const Verb& verb : verbs) {
       Append(text, "complete -c fleetctl -n '_fleetctl_is ", command.name,
              "; and _fleetctl_has 1' -a ", verb.name, "\n");
-      AppendFishArguments(text, Cat(command.name, " ", verb.name), verb.arguments);
+      AppendFishArguments(text, Cat(command.name, " ", verb.name), verb.arguments, command.name);
     }
   }
   return text;

@@ -82,6 +82,8 @@ class Shells : public ::testing::Test {
     fleet_.Write("fleetctl",
                  "#!/bin/sh\ncase \"$*\" in\n"
                  "  *list-unit-files*) echo web@.service; echo web@2.service; echo db.service ;;\n"
+                 "  *--state=absent*) printf \"c3c3\\t-\\n\" ;;\n"
+                 "  *list-machines*--absent*) printf \"8be9f57e\\tnode1\\nc3c3\\t-\\n\" ;;\n"
                  "  *list-machines*) printf \"8be9f57e\\tnode1\\nb1b2    \\t-\\n\" ;;\nesac\n"
                  "echo \"$*\" >>" +
                      fleet_.directory() + "asked\n");
@@ -149,6 +151,13 @@ TEST_P(ShellTest, OffersWhatMayStandThere) {
       {"fleetctl drain 8", {"8be9f57e"}},
       {"fleetctl drain n", {"node1"}},
       {"fleetctl ssh b", {"b1b2"}},
+      // Those that are away where they are what is meant, or may be.
+      {"fleetctl drain c", {}},
+      {"fleetctl forget ", {"c3c3"}},
+      {"fleetctl uncordon c", {"c3c3"}},
+      {"fleetctl metadata 8", {"8be9f57e"}},
+      {"fleetctl metadata c", {"c3c3"}},
+      {"fleetctl events --machine c", {"c3c3"}},
       {"fleetctl list-units --machine b", {"b1b2"}},
       {"fleetctl events --unit d", {"db.service"}},
       {"fleetctl --ssh-username d", {}},
