@@ -309,6 +309,7 @@ TEST(Rollout, ShowsAndControls) {
   const Result history = fleet.Run({"rollout", "history", "web@.service"});
   EXPECT_THAT(history.out,
               AllOf(HasSubstr("abcdef0"), HasSubstr("2026-01-02T03:04:05Z"), HasSubstr("submit")));
+  EXPECT_EQ(fleet.Run({"rollout", "undo", "web@.service", "--to="}).code, kUsage);
   EXPECT_EQ(fleet.Run({"rollout", "undo", "web@.service", "--to=98"}).code, kDone);
   ASSERT_THAT(fleet.RolloutRequests(), SizeIs(1));
   EXPECT_EQ(fleet.RolloutRequests()[0].first, "/rollouts/web@.service/undo");

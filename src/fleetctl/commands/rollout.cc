@@ -106,6 +106,7 @@ absl::StatusOr<int> Rollout(Session& session) {
   const std::string verb(found);
   const std::string hash = session.flags().Text("to");
   if (!hash.empty() && verb != "undo") return UsageError("--to is for undo");
+  if (hash.empty() && session.flags().Given("to")) return UsageError("--to= names no text");
   if (words.size() == 1) {
     if (verb != "status") return UsageError(Cat("rollout ", verb, " needs a TEMPLATE or UNIT"));
     RETURN_IF_ERROR(PrintAll(session));
