@@ -237,7 +237,7 @@ class Watcher {
   // An API that goes away once there is a table comes back.
   absl::Status Run() {
     for (;;) {
-      const absl::Status ended = Follow();
+      absl::Status ended = Follow();
       if (!IsAway(ended) || !is_checked_) return ended;
       notice_.Lost("connection", ended);
       // The notice stands where the table ends.
