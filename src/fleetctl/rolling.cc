@@ -29,8 +29,13 @@ int Ended(Session& session, const client::Rollout& rollout) {
                 << (rollout.state == "paused" ? " is paused" : " was rolled back") << ": "
                 << rollout.reason << "\n";
   if (rollout.state == "paused") {
-    session.err() << "  \"fleetctl rollout resume " << rollout.name << "\" tries again, \"fleetctl "
-                  << "rollout undo " << rollout.name << "\" goes back\n";
+    session.err() << "  \"fleetctl rollout resume " << rollout.name << "\" tries again";
+    // What is going back already has nothing before it but what failed.
+    const bool goes_back = !rollout.history.empty() && rollout.history[0].how == "roll-back";
+    if (!goes_back) {
+      session.err() << ", \"fleetctl rollout undo " << rollout.name << "\" goes back";
+    }
+    session.err() << "\n";
   }
   return kFailed;
 }

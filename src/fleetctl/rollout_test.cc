@@ -202,6 +202,20 @@ TEST(Update, EndsWithTheReasonOfAPause) {
   EXPECT_THAT(result.err, HasSubstr("fleetctl rollout resume web@.service"));
 }
 
+TEST(Update, ThatCannotGoBackIsNotSaidToBeUndoneByGoingBack) {
+  FakeFleet fleet;
+  const std::string file = fleet.Write("web@.service", kText);
+  for (const std::string how : {"update", "roll-back"}) {
+    json paused = Rollout("paused", 1, "web@1.service has failed: exit-code");
+    paused["history"] = {{{"hash", "abcdef0"}, {"since", "2026-01-02T03:04:05Z"}, {"how", how}}};
+    fleet.rollouts["web@.service"] = {Rollout("running", 0), paused};
+    const Result result = fleet.Run({"update", file});
+    EXPECT_EQ(result.code, kFailed);
+    EXPECT_THAT(result.err, HasSubstr("\"fleetctl rollout resume web@.service\" tries again"));
+    EXPECT_EQ(result.err.find("rollout undo") != std::string::npos, how == "update");
+  }
+}
+
 TEST(Update, TakesTheTextOfOneFileForSeveralUnits) {
   FakeFleet fleet;
   fleet.rollouts["a.service"] = {Rollout("done", 1)};
